@@ -1,0 +1,275 @@
+"""Objects by logical key, in a local folder or an S3 bucket; the one home of boto3.
+
+A key is a relative POSIX path such as `shards/3f…tar`. Writes are atomic: a reader sees the whole
+object or none. Reads of S3 are retried by boto3 (standard mode).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+from urllib.parse import urlparse
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from components.errors import StorageError
+
+PART_BYTES = 8 << 20
+
+
+class Storage(Protocol):
+    """What every object store offers."""
+
+    root: str
+
+    def read(self, key: str) -> bytes:
+        """Give the whole object; raises StorageError when it is missing."""
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes:
+        """Give `length` bytes from `offset`; raises StorageError when the object is missing or shorter."""
+
+    def put(self, key: str, data: bytes) -> str:
+        """Write the object atomically and give its key back."""
+
+    def put_file(self, key: str, path: Path) -> str:
+        """Copy a local file in, atomically, and give its key back."""
+
+    def exists(self, key: str) -> bool:
+        """Say whether the object is there."""
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """Give every key below the prefix, sorted."""
+
+    def fetch(self, key: str) -> Path:
+        """Give a local path of the object; a remote one is copied once and kept."""
+
+
+def open_storage(root: str, *, cache: Path | None = None) -> Storage:
+    """Open `s3://bucket/prefix` or a local folder (`file:///…` or a plain path).
+
+    Args:
+        root: where the keys live.
+        cache: folder for copies of remote objects, asked for by `fetch`.
+
+    Raises:
+        StorageError: for any other scheme.
+    """
+    parts = urlparse(root)
+    if parts.scheme == "s3":
+        return S3Storage(root, cache=cache)
+    if parts.scheme in ("", "file"):
+        return LocalStorage(parts.path if parts.scheme else root)
+    raise StorageError(f"Expected s3://bucket/prefix or a folder, got '{root}'. Set backend.objects to one of them.")
+
+
+def checked_key(key: str) -> str:
+    """Refuse keys that would leave the root."""
+    path = PurePosixPath(key)
+    if not key or path.is_absolute() or ".." in path.parts:
+        raise StorageError(f"Expected a relative key without '..', got '{key}'.")
+    return str(path)
+
+
+class LocalStorage:
+    """Objects as files below one folder."""
+
+    def __init__(self, folder: str | Path) -> None:
+        """Remember the folder; it is made at the first write."""
+        self.folder = Path(folder).absolute()
+        self.root = str(self.folder)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / checked_key(key)
+
+    def read(self, key: str) -> bytes:
+        """See Storage.read."""
+        try:
+            return self._path(key).read_bytes()
+        except OSError as error:
+            raise missing(self.root, key, error) from error
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes:
+        """See Storage.read_range."""
+        try:
+            with self._path(key).open("rb") as file:
+                file.seek(offset)
+                return whole(file.read(length), key, offset, length)
+        except OSError as error:
+            raise missing(self.root, key, error) from error
+
+    def put(self, key: str, data: bytes) -> str:
+        """See Storage.put."""
+        with self._replacing(key) as partial:
+            partial.write_bytes(data)
+        return key
+
+    def put_file(self, key: str, path: Path) -> str:
+        """See Storage.put_file."""
+        with self._replacing(key) as partial:
+            shutil.copyfile(path, partial)
+        return key
+
+    def _replacing(self, key: str) -> _Replacing:
+        return _Replacing(self._path(key))
+
+    def exists(self, key: str) -> bool:
+        """See Storage.exists."""
+        return self._path(key).is_file()
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """See Storage.list."""
+        found = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
+        yield from sorted(key for key in found if key.startswith(prefix) and not is_partial(key))
+
+    def fetch(self, key: str) -> Path:
+        """See Storage.fetch; a local object is its own copy."""
+        path = self._path(key)
+        if not path.is_file():
+            raise missing(self.root, key, None)
+        return path
+
+
+class _Replacing:
+    """Write beside the target, flush, rename over it; a failure leaves nothing."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
+
+    def __enter__(self) -> Path:
+        try:
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"Cannot write below {self.target.parent}: {error.strerror}. Choose another --home.") from error
+        return self.partial
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is not None:
+            self.partial.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise StorageError(f"Cannot write {self.target}: {error.strerror}. Free space or choose another --home.") from error
+            return
+        with self.partial.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(self.partial, self.target)
+
+
+class S3Storage:
+    """Objects below a prefix of one bucket; credentials and region come from the environment."""
+
+    def __init__(self, root: str, *, cache: Path | None = None) -> None:
+        """Make a client; `AWS_ENDPOINT_URL` overrides the endpoint."""
+        parts = urlparse(root)
+        self.root = root.rstrip("/")
+        self.bucket = parts.netloc
+        self.prefix = parts.path.strip("/")
+        self.cache = cache
+        retries: Any = {"mode": "standard", "max_attempts": 8}
+        self.client: Any = boto3.client("s3", config=Config(retries=retries))
+
+    def _key(self, key: str) -> str:
+        key = checked_key(key)
+        return f"{self.prefix}/{key}" if self.prefix else key
+
+    def read(self, key: str) -> bytes:
+        """See Storage.read."""
+        try:
+            body = self.client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"]
+            return bytes(body.read())
+        except (ClientError, BotoCoreError) as error:
+            raise missing(self.root, key, error) from error
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes:
+        """See Storage.read_range."""
+        if length == 0:
+            return b""
+        span = f"bytes={offset}-{offset + length - 1}"
+        try:
+            body = self.client.get_object(Bucket=self.bucket, Key=self._key(key), Range=span)["Body"]
+            return whole(bytes(body.read()), key, offset, length)
+        except (ClientError, BotoCoreError) as error:
+            raise missing(self.root, key, error) from error
+
+    def put(self, key: str, data: bytes) -> str:
+        """See Storage.put; S3 shows an object only when it is complete."""
+        try:
+            self.client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data)
+        except (ClientError, BotoCoreError) as error:
+            raise StorageError(f"Cannot write {self.root}/{key}: {error}. Check bucket, endpoint and credentials.") from error
+        return key
+
+    def put_file(self, key: str, path: Path) -> str:
+        """See Storage.put_file."""
+        try:
+            self.client.upload_file(str(path), self.bucket, self._key(key))
+        except (ClientError, BotoCoreError, OSError) as error:
+            raise StorageError(f"Cannot write {self.root}/{key}: {error}. Check bucket, endpoint and credentials.") from error
+        return key
+
+    def exists(self, key: str) -> bool:
+        """See Storage.exists."""
+        try:
+            self.client.head_object(Bucket=self.bucket, Key=self._key(key))
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in ("404", "NoSuchKey", "NotFound"):
+                return False
+            raise missing(self.root, key, error) from error
+        except BotoCoreError as error:
+            raise missing(self.root, key, error) from error
+        return True
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """See Storage.list."""
+        start = f"{self.prefix}/{prefix}" if self.prefix else prefix
+        cut = len(self.prefix) + 1 if self.prefix else 0
+        try:
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=start):
+                yield from (item["Key"][cut:] for item in page.get("Contents", ()))
+        except (ClientError, BotoCoreError) as error:
+            raise missing(self.root, prefix, error) from error
+
+    def fetch(self, key: str) -> Path:
+        """See Storage.fetch."""
+        if self.cache is None:
+            raise StorageError(f"Expected a cache folder to copy {self.root}/{key} to; open the storage with one.")
+        name = hashlib.sha256(f"{self.root}/{key}".encode()).hexdigest()[:16]
+        copy = LocalStorage(self.cache)
+        local = f"{name}/{PurePosixPath(key).name}"
+        if not copy.exists(local):
+            copy.put(local, self.read(key))
+        return copy.fetch(local)
+
+
+def missing(root: str, key: str, error: Exception | None) -> StorageError:
+    """Say which object could not be read."""
+    detail = f" ({error})" if error else ""
+    return StorageError(f"Cannot read '{key}' below {root}{detail}. Was the home or the bucket changed? Run the stage that makes it again.")
+
+
+def whole(data: bytes, key: str, offset: int, length: int) -> bytes:
+    """Refuse a range that came back short."""
+    if len(data) != length:
+        raise StorageError(f"Expected {length} bytes of '{key}' from {offset}, got {len(data)}; the object is cut.")
+    return data
+
+
+def is_partial(key: str) -> bool:
+    """Tell leftovers of a killed write from objects."""
+    return re.search(r"(^|/)\.[^/]*\.partial$", key) is not None
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(PART_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,195 @@
+"""The nouns: small frozen records that travel between stages instead of data.
+
+Rows live in Parquet manifests, pixels in tar shards; a record names them by logical key and hash,
+so it means the same on any machine (DESIGN: data moves as references).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Progress = Callable[[str, int, int], None]
+"""Called with (phase, done, total); total is 0 while it is unknown."""
+
+ManifestKind = Literal["images", "scores", "pairs", "restorations"]
+Verdict = Literal["kept", "rejected", "failed"]
+
+
+def quiet(phase: str, done: int, total: int) -> None:
+    """Take progress and say nothing."""
+
+
+class Record(BaseModel):
+    """Frozen and closed: an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Settings(BaseModel):
+    """Frozen and closed settings of one stage; fields are documented where they are declared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Manifest(Record):
+    """Handle of one Parquet dataset."""
+
+    kind: ManifestKind
+    uri: str
+    """Key inside the object store."""
+    sha256: str
+    rows: int
+    parent: str = ""
+    """sha256 of the manifest it was made from; empty for a first one."""
+    settings: str = ""
+    """Hash of the settings that made it."""
+
+
+class Expectations(Record):
+    """Outcome of one Great Expectations suite over one manifest."""
+
+    suite: str
+    passed: bool
+    evaluated: int
+    failed: tuple[str, ...] = ()
+    """One sentence per failed expectation, with the ids of some of its rows."""
+
+
+class DatasetVersion(Record):
+    """A dataset that DVC can give back, with or without git."""
+
+    name: str
+    dvc_md5: str
+    """Hash of the DVC directory, `<md5>.dir`."""
+    files: int
+    bytes: int
+    manifest: Manifest
+    expectations: Expectations
+    git_revision: str
+    """Revision of the program that made it; not part of any hash."""
+
+
+class Curation(Record):
+    """What curation decided: the manifest with a verdict for each row, and the counts."""
+
+    manifest: Manifest
+    dataset: DatasetVersion
+    before: Expectations
+    after: Expectations
+    funnel: dict[str, int]
+    """Rows by `kept`, `rejected:<reason>` and `failed:<reason>`; they sum to the rows of the manifest."""
+
+
+class PairSet(Record):
+    """Seeded LQ/HQ pairs of the training scenes, as recipes."""
+
+    manifest: Manifest
+    curation: Curation
+    expectations: Expectations
+
+
+class TrainRun(Record):
+    """One training run and the adapter that it left."""
+
+    run_id: str
+    """MLflow run."""
+    checkpoint: str
+    """Key of the adapter file."""
+    checkpoint_sha256: str
+    step: int
+    pairs: PairSet
+    settings: str
+    base: dict[str, str]
+    """File name -> sha256 of every frozen part that the adapter needs."""
+    loss_first: float
+    """Mean loss of the first tenth of the steps."""
+    loss_last: float
+    """Mean loss of the last tenth of the steps."""
+
+
+class MetricSummary(Record):
+    """Mean of one metric for one method over one benchmark."""
+
+    benchmark: str
+    method: str
+    """`lq`, `bilateral`, `lrp` or `restored`."""
+    metric: str
+    mean: float
+    n: int
+    higher_is_better: bool
+
+
+class EvalReport(Record):
+    """Scores of one checkpoint on held-out pictures."""
+
+    checkpoint_sha256: str
+    benchmarks: tuple[str, ...]
+    scores: Manifest
+    """Per-image scores; they depend on the device and stand beside the pinned dataset."""
+    summaries: tuple[MetricSummary, ...]
+    sampler: dict[str, str | float | int]
+    versions: dict[str, str]
+    html: str
+    """Key of the report page."""
+    sheet: str
+    """Key of the contact sheet PNG."""
+
+    def mean(self, benchmark: str, method: str, metric: str) -> float:
+        """Look one mean up; raises KeyError when the cell was not measured."""
+        for cell in self.summaries:
+            if (cell.benchmark, cell.method, cell.metric) == (benchmark, method, metric):
+                return cell.mean
+        raise KeyError(f"{benchmark}/{method}/{metric} was not measured")
+
+
+class GateResult(Record):
+    """One pass/fail rule applied to one model version."""
+
+    gate: str
+    passed: bool
+    observed: float
+    required: float
+    interval: tuple[float, float] | None = None
+    """Confidence interval of `observed`, where the gate has one."""
+    reason: str
+
+
+class ModelVersion(Record):
+    """One version in the registry."""
+
+    name: str
+    version: int
+    alias: str
+    run_id: str
+    gates: tuple[GateResult, ...] = ()
+    licence: str
+
+
+class Restoration(Record):
+    """What became of a batch of pictures to restore."""
+
+    manifest: Manifest
+    output: str
+    model: str
+    """`name@alias` as it was asked for, with the version that it meant."""
+    restored: int
+    reused: int
+    failed: int
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces, no NaN."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def content_hash(*values: Any) -> str:
+    """sha256 over the canonical JSON of the values; names every derived artefact."""
+    text = "\n".join(canonical_json(value) for value in values)
+    return hashlib.sha256(text.encode()).hexdigest()
