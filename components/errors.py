@@ -1,18 +1,18 @@
 """Every error that the product raises on purpose, in one tree.
 
-    LucidfluxError                what was expected, what came, what to do next
-    |-- SettingsError             a profile, a key or a value is wrong
-    |   `-- UnknownName           a name that is not in its table; carries a suggestion
-    |-- SourceError               an input folder, bucket or list cannot be read or holds nothing
-    |-- DecodeError               one picture cannot be decoded; `reason` is its verdict
-    |-- StorageError              an object is missing, cut or cannot be written
-    |-- ManifestError             a manifest is missing, changed or of another kind
-    |-- ContractError             an expectation failed; names the rows
-    |-- WeightsError              a weight file is missing, changed or of another shape
-    |-- VersionError              a dataset version cannot be made or pulled
-    |-- TrainError                a training run cannot start, stopped or proved nothing
-    |-- RegistryError             a run, version or alias is missing or the registry is away
-    `-- GateError                 a gate refuses a promotion
+LucidfluxError                what was expected, what came, what to do next
+|-- SettingsError             a profile, a key or a value is wrong
+|   `-- UnknownName           a name that is not in its table; carries a suggestion
+|-- SourceError               an input folder, bucket or list cannot be read or holds nothing
+|-- DecodeError               one picture cannot be decoded; `reason` is its verdict
+|-- StorageError              an object is missing, cut or cannot be written
+|-- ManifestError             a manifest is missing, changed or of another kind
+|-- ContractError             an expectation failed; names the rows
+|-- WeightsError              a weight file is missing, changed or of another shape
+|-- VersionError              a dataset version cannot be made or pulled
+|-- TrainError                a training run cannot start, stopped or proved nothing
+|-- RegistryError             a run, version or alias is missing or the registry is away
+`-- GateError                 a gate refuses a promotion
 """
 
 from __future__ import annotations

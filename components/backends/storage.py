@@ -148,18 +148,20 @@ class _Replacing:
         try:
             self.target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageError(f"Cannot write below {self.target.parent}: {error.strerror}. Choose another --home.") from error
+            sentence = f"Cannot write below {self.target.parent}: {error.strerror}. Choose another --home."
+            raise StorageError(sentence) from error
         return self.partial
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if kind is not None:
             self.partial.unlink(missing_ok=True)
             if isinstance(error, OSError):
-                raise StorageError(f"Cannot write {self.target}: {error.strerror}. Free space or choose another --home.") from error
+                sentence = f"Cannot write {self.target}: {error.strerror}. Free space or choose another --home."
+                raise StorageError(sentence) from error
             return
         with self.partial.open("rb") as file:
             os.fsync(file.fileno())
-        os.replace(self.partial, self.target)
+        self.partial.replace(self.target)
 
 
 class S3Storage:
@@ -251,7 +253,9 @@ class S3Storage:
 def missing(root: str, key: str, error: Exception | None) -> StorageError:
     """Say which object could not be read."""
     detail = f" ({error})" if error else ""
-    return StorageError(f"Cannot read '{key}' below {root}{detail}. Was the home or the bucket changed? Run the stage that makes it again.")
+    return StorageError(
+        f"Cannot read '{key}' below {root}{detail}. Was the home or the bucket changed? Run the stage that makes it again."
+    )
 
 
 def whole(data: bytes, key: str, offset: int, length: int) -> bytes:
