@@ -1,0 +1,57 @@
+# make             install into .venv from the lock; does nothing when nothing changed
+# make quickstart  photos -> registered model -> restored photos (PHOTOS=dir for your own)
+# make test        everything but campaigns      make check   linters, types, layers
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+PHOTOS ?=
+export TORCH_EXTENSIONS_DIR ?= $(CURDIR)/$(VENV)/torch_extensions
+
+.PHONY: install quickstart test unit check format lock campaign pin-data clean
+.DEFAULT_GOAL := install
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "python3.11 is missing: install it (Debian: apt-get install python3.11 python3.11-venv python3.11-dev) or set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "expected Python 3.11, '$(PYTHON)' is $$($(PYTHON) -V); set PYTHON=/path/to/python3.11"; exit 1; }
+	@command -v git >/dev/null || { echo "git is missing: install it (Debian: apt-get install git)"; exit 1; }
+	@command -v c++ >/dev/null || { echo "a C++ compiler is missing (DeepSpeed builds one operator): install it (Debian: apt-get install g++)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the locked packages into $(VENV): about 8 GB, two to four minutes ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --compile-bytecode --require-hashes requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+	@echo "Installed. Next: make quickstart"
+
+quickstart: install
+	@$(BIN)/lucidflux quickstart $(if $(PHOTOS),"$(PHOTOS)")
+
+check: install
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+unit: install
+	@$(BIN)/pytest -m "not e2e and not gpu and not campaign"
+
+test: check
+	@$(BIN)/pytest -m "not campaign"
+
+campaign: install
+	@$(BIN)/pytest -m campaign
+
+format: install
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+# maintainers: resolve pyproject.toml anew
+lock:
+	@uv pip compile --quiet --generate-hashes --extra dev --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links --upgrade pyproject.toml -o requirements.lock
+
+# maintainers: write the pin of the default dataset
+pin-data: install
+	@$(BIN)/python -m flows.pin_data
+
+clean:
+	@rm -rf $(VENV) .lucidflux .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

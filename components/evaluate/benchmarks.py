@@ -1,0 +1,29 @@
+"""Benchmarks: frozen ways to make an LQ picture from a held-out one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from components.errors import lookup
+from components.imaging import codec
+from components.imaging.degrade import recipe
+
+BENCHMARKS: Mapping[str, str] = {"moderate": "moderate", "heavy": "heavy"}
+"""Benchmark -> degradation preset; the presets are pinned by hash in their tests."""
+
+
+def degraded(benchmark: str, image_id: str, hq_u8: codec.Image, *, seed: int) -> tuple[codec.Image, codec.Image]:
+    """Make one test pair.
+
+    Args:
+        benchmark: name in BENCHMARKS.
+        image_id: id of the picture; decides, with the seed, what is drawn.
+        hq_u8: (H, W, 3) uint8, used whole.
+        seed: of the evaluation.
+
+    Returns:
+        (hq_u8, lq_u8) of equal size.
+    """
+    settings = recipe.preset(lookup(BENCHMARKS, benchmark, kind="benchmark"))
+    drawn = recipe.draw(seed, image_id, 0, settings)
+    return recipe.apply(hq_u8, drawn)

@@ -1,0 +1,116 @@
+"""Restore and score held-out pictures one by one; a finished picture is never done twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.backends.storage import LocalStorage, Storage
+from components.evaluate.benchmarks import degraded
+from components.evaluate.settings import EvaluateSettings
+from components.imaging import codec, iqa
+from components.imaging.baseline import bilateral
+from components.imaging.restorer import Restorer
+from components.records import Progress, content_hash
+
+METHODS = ("lq", "bilateral", "lrp", "restored")
+"""Rows of the table: the input, a filter from every toolbox, the light restorer alone, the model."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """One picture to evaluate on."""
+
+    id: str
+    shard: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """Everything that one benchmark makes of one picture; PNG bytes by method, and `hq`."""
+
+    image_id: str
+    benchmark: str
+    pictures: Mapping[str, bytes]
+    scores: tuple[dict[str, Any], ...]
+
+
+def centre_crop(image_u8: codec.Image, side_px: int) -> codec.Image:
+    """Cut the middle; a shorter side is kept whole."""
+    height, width = image_u8.shape[:2]
+    top, left = max(0, height - side_px) // 2, max(0, width - side_px) // 2
+    return image_u8[top : top + side_px, left : left + side_px]
+
+
+def restore_held_out(
+    store: Storage,
+    held_out: Sequence[HeldOut],
+    restorer: Restorer,
+    settings: EvaluateSettings,
+    *,
+    work: Path,
+    progress: Progress,
+) -> list[Example]:
+    """Degrade, restore and score each picture under each benchmark.
+
+    Args:
+        store: holds the shards.
+        held_out: the pictures.
+        restorer: the model under test.
+        settings: benchmarks, metrics, crop, seed.
+        work: finished pictures are kept here and found again by a re-run.
+        progress: called after each picture.
+    """
+    done = LocalStorage(work)
+    examples = []
+    total = len(held_out) * len(settings.benchmarks)
+    for benchmark in settings.benchmarks:
+        for image in held_out:
+            key = f"{benchmark}/{image.id}"
+            if not done.exists(f"{key}/scores.json"):
+                _one(done, key, _load(store, image, settings.crop_px), restorer, settings)
+            examples.append(_read(done, key))
+            progress("evaluate", len(examples), total)
+    return examples
+
+
+def _load(store: Storage, image: HeldOut, crop_px: int) -> codec.Image:
+    data = store.read_range(image.shard, image.offset, image.length)
+    return centre_crop(codec.decode(data).image_u8, crop_px)
+
+
+def _one(done: LocalStorage, key: str, hq_u8: codec.Image, restorer: Restorer, settings: EvaluateSettings) -> None:
+    benchmark, _, image_id = key.partition("/")
+    hq_u8, lq_u8 = degraded(benchmark, image_id, hq_u8, seed=settings.seed)
+    result = restorer.restore([lq_u8], seeds=[noise_seed(image_id, settings.seed)])[0]
+    pictures = {"lq": lq_u8, "bilateral": bilateral(lq_u8), "lrp": result.lrp_u8, "restored": result.restored_u8}
+    scores = [
+        {"image_id": image_id, "benchmark": benchmark, "method": method, "metric": metric, "value": value}
+        for metric in settings.metrics
+        for method, value in zip(METHODS, _values(metric, [pictures[m] for m in METHODS], hq_u8), strict=True)
+    ]
+    for name, image_u8 in {**pictures, "hq": hq_u8}.items():
+        done.put(f"{key}/{name}.png", codec.encode_png(image_u8))
+    done.put(f"{key}/scores.json", json.dumps(scores).encode())
+
+
+def _values(metric: str, images: list[codec.Image], hq_u8: codec.Image) -> list[float]:
+    references = [hq_u8] * len(images) if iqa.info(metric).needs_reference else None
+    return iqa.score(metric, images, references)
+
+
+def _read(done: LocalStorage, key: str) -> Example:
+    benchmark, _, image_id = key.partition("/")
+    pictures = {name: done.read(f"{key}/{name}.png") for name in (*METHODS, "hq")}
+    return Example(image_id, benchmark, pictures, tuple(json.loads(done.read(f"{key}/scores.json"))))
+
+
+def noise_seed(image_id: str, seed: int) -> int:
+    """Seed of the sampler's noise: depends on the picture and the run, not on order or batch."""
+    return int.from_bytes(hashlib.sha256(content_hash(image_id, seed).encode()).digest()[:4], "big")

@@ -1,0 +1,57 @@
+"""Synthesize: one seeded recipe per kept training picture and epoch; pixels are re-made from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components.backends import contracts, manifest
+from components.backends.storage import open_storage
+from components.imaging.degrade import recipe
+from components.records import Curation, PairSet, Progress, canonical_json, content_hash, quiet
+from components.synthesize.settings import SynthesizeSettings
+
+OPERATOR = "synthesize-1"
+
+
+def synthesize(curation: Curation, settings: SynthesizeSettings, *, objects: str, progress: Progress = quiet) -> PairSet:
+    """Draw the recipes of every training pair.
+
+    Args:
+        curation: whose kept rows on the train side are degraded.
+        settings: preset, epochs, crop, seed.
+        objects: root of the object store.
+        progress: called after each picture.
+
+    Raises:
+        ContractError: the pairs break an expectation; names the rows.
+    """
+    store = open_storage(objects)
+    rows = manifest.query(
+        store,
+        curation.manifest,
+        "select id, shard, offset, length from rows where verdict = 'kept' and split = 'train' order by id",
+    )
+    degradation = recipe.preset(settings.preset).model_copy(update={"crop_px": settings.crop_px})
+    pairs: list[dict[str, Any]] = []
+    for done, row in enumerate(rows):
+        for epoch in range(settings.epochs):
+            drawn = canonical_json(recipe.draw(settings.seed, row["id"], epoch, degradation))
+            pairs.append(
+                {
+                    "id": content_hash(row["id"], epoch, drawn),
+                    "hq_id": row["id"],
+                    "epoch": epoch,
+                    "seed": settings.seed,
+                    "split": "train",
+                    "recipe": drawn,
+                    "shard": row["shard"],
+                    "offset": row["offset"],
+                    "length": row["length"],
+                }
+            )
+        progress("recipes", done + 1, len(rows))
+    checked = contracts.check("pairs", pairs, parameters={"images": len(rows), "epochs": settings.epochs})
+    written = manifest.write(
+        store, "pairs", pairs, parent=curation.manifest.sha256, settings=content_hash(OPERATOR, settings, degradation)
+    )
+    return PairSet(manifest=written, curation=curation, expectations=contracts.require(checked))

@@ -1,0 +1,41 @@
+"""What has to stand in the environment before Prefect, MLflow and the others are imported."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+QUIET = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DVC_NO_ANALYTICS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PREFECT_CLI_COLORS": "false",
+    # the run's log is in Prefect; the terminal shows progress and sentences
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    # pyiqa and torch warn about things that a user of the command line cannot change
+    "PYTHONWARNINGS": "ignore",
+}
+
+
+def prepare(home: Path) -> None:
+    """Keep Prefect's state inside the home and every library silent; what the user set stays.
+
+    Args:
+        home: state folder. With PREFECT_API_URL set, runs are recorded on that server instead.
+    """
+    os.environ["LUCIDFLUX_HOME"] = str(home)
+    inside = {
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_LOCAL_STORAGE_PATH": str(home / "prefect" / "results"),
+        "MPLCONFIGDIR": str(home / "cache" / "matplotlib"),
+    }
+    for name, value in (QUIET | inside).items():
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")

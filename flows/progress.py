@@ -1,0 +1,25 @@
+"""How far a stage has come: shown by whoever started it, logged by Prefect otherwise."""
+
+from __future__ import annotations
+
+import contextvars
+
+from prefect.logging import get_logger
+
+from components.records import Progress
+
+_QUARTERS = 4
+
+
+def _log(phase: str, done: int, total: int) -> None:
+    """Write a line at each quarter of the way."""
+    quarter = max(1, total // _QUARTERS)
+    if total and (done % quarter == 0 or done == total):
+        get_logger("lucidflux").info("%s: %d of %d", phase, done, total)
+
+
+progress: contextvars.ContextVar[Progress] = contextvars.ContextVar("progress", default=_log)
+"""What tasks report to; a command line replaces it by a progress bar."""
+
+reused: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("reused", default=None)
+"""Names of the stages that found their result from an earlier run, when someone keeps the list."""

@@ -1,0 +1,143 @@
+"""A profile: the stages' own settings composed, loaded from TOML, changed by `key=value`.
+
+`--profile NAME` and `--set key=value` are the only two ways to change a setting. A file states only its
+difference from the one it extends; every key is checked, with a suggestion for a wrong one.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from components.imaging.sampler import SamplerSettings
+from components.register.settings import PromoteSettings, RegisterSettings
+from components.train.settings import TrainSettings
+from pydantic import BaseModel, Field, ValidationError
+
+from components.curate.settings import CurateSettings
+from components.errors import SettingsError, suggest
+from components.evaluate.settings import EvaluateSettings
+from components.ingest.settings import IngestSettings
+from components.records import Settings
+from components.restore.settings import RestoreSettings
+from components.synthesize.settings import SynthesizeSettings
+
+PROFILES = Path(__file__).parent / "profiles"
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class BackendSettings(Settings):
+    """Where to run, apart from what to run; empty means inside the home folder."""
+
+    objects: str = ""
+    """Object store: a folder or s3://bucket/prefix. Credentials come from the environment."""
+    mlflow: str = ""
+    """MLflow tracking URI; empty is SQLite inside the home."""
+    dvc_remote: str = ""
+    """DVC remote: a folder or s3://bucket/prefix."""
+    state: str = ""
+    """SQLAlchemy URL of the platform's own tables; empty is SQLite inside the home."""
+    workers: Annotated[int, Field(gt=0)] = 2
+    """Local processes that decode and score."""
+
+
+class Profile(Settings):
+    """Everything that can be set, stage by stage."""
+
+    name: str
+    base: str = "models/tiny"
+    """Folder of the frozen parts, relative to the repository or absolute."""
+    backend: BackendSettings = BackendSettings()
+    ingest: IngestSettings = IngestSettings()
+    curate: CurateSettings = CurateSettings()
+    synthesize: SynthesizeSettings = SynthesizeSettings()
+    train: TrainSettings = TrainSettings()
+    sampler: SamplerSettings = SamplerSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    register: RegisterSettings = RegisterSettings()
+    promote: PromoteSettings = PromoteSettings()
+    restore: RestoreSettings = RestoreSettings()
+
+    @property
+    def base_folder(self) -> Path:
+        """Absolute folder of the frozen parts."""
+        return (REPOSITORY / self.base).resolve()
+
+
+def load(name: str = "tiny", overrides: Sequence[str] = ()) -> Profile:
+    """Load a profile and apply `key=value` overrides.
+
+    Args:
+        name: a file of flows/profiles without its suffix, or a path to a TOML file.
+        overrides: for example `train.steps=100`; values are TOML, a bare word is text.
+
+    Raises:
+        SettingsError: unknown profile or key (with a suggestion), or a value that does not fit.
+    """
+    values = _file(name, seen=())
+    for override in overrides:
+        _merge(values, _parse(override))
+    values["name"] = Path(name).stem
+    _check_keys(values, Profile, prefix="")
+    try:
+        return Profile.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_sentence(error)) from error
+
+
+def _file(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    path = Path(name) if name.endswith(".toml") else PROFILES / f"{name}.toml"
+    if name in seen:
+        raise SettingsError(f"Profiles extend each other in a circle: {' -> '.join((*seen, name))}.")
+    if not path.is_file():
+        known = [file.stem for file in PROFILES.glob("*.toml")]
+        raise SettingsError(f"Unknown profile '{name}'.{suggest(name, known)}")
+    try:
+        values = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"Expected TOML in {path}: {error}.") from error
+    parent = values.pop("extends", None)
+    merged = _file(parent, (*seen, name)) if parent else {}
+    _merge(merged, values)
+    return merged
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _parse(override: str) -> dict[str, Any]:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise SettingsError(f"Expected key=value, got '{override}'. For example --set train.steps=100.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    nested: Any = value
+    for part in reversed(key.strip().split(".")):
+        nested = {part: nested}
+    parsed: dict[str, Any] = nested
+    return parsed
+
+
+def _check_keys(values: Mapping[str, Any], model: type[BaseModel], *, prefix: str) -> None:
+    for key, value in values.items():
+        if key not in model.model_fields:
+            raise SettingsError(f"Unknown setting '{prefix}{key}'.{suggest(key, list(model.model_fields))}")
+        inner = model.model_fields[key].annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            if not isinstance(value, Mapping):
+                raise SettingsError(f"'{prefix}{key}' is a group of settings; set one of: {', '.join(inner.model_fields)}.")
+            _check_keys(value, inner, prefix=f"{prefix}{key}.")
+
+
+def _sentence(error: ValidationError) -> str:
+    wrong = [f"'{'.'.join(str(part) for part in item['loc'])}' = {item['input']!r}: {item['msg']}" for item in error.errors()]
+    return f"Settings do not fit: {'; '.join(wrong)}."
