@@ -1,0 +1,101 @@
+"""What can be drawn: ranges of each degradation, and the named presets.
+
+`moderate` and `heavy` are benchmarks and frozen: their draws and bytes are pinned by hash in the tests.
+A change to them is a new preset under a new name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from components.errors import lookup
+from components.imaging.degrade.blur import Blur
+from components.imaging.degrade.jpeg import Jpeg
+from components.imaging.degrade.noise import Noise
+from components.imaging.degrade.operators import Step
+from components.imaging.degrade.resize import Resize
+from components.records import Settings
+
+Range = tuple[float, float]
+
+
+class OneStage(Settings):
+    """Blur, shrink, noise, JPEG, and back to the old size; each value is uniform in its range.
+
+    The camera's order: the lens blurs, the sensor samples and adds noise, the file is compressed, and a
+    viewer enlarges what came. Noise and blocks are therefore enlarged too.
+    """
+
+    kind: Literal["one-stage"] = "one-stage"
+    share: Annotated[float, Field(gt=0)] = 1.0
+    """Relative frequency of this variant within its preset."""
+    blur_sigma_px: Range = (0.3, 1.4)
+    """Standard deviation of the Gaussian blur, in pixels of the HQ crop."""
+    shrink: Range = (1.0, 2.0)
+    """Old side over new side."""
+    noise_sigma_u8: Range = (3.0, 25.0)
+    """Standard deviation of the Gaussian noise on the 0..255 scale, per pixel of the shrunk picture."""
+    jpeg_quality: tuple[int, int] = (40, 90)
+    """libjpeg quality, both ends included."""
+
+    def draw(self, generator: np.random.Generator) -> tuple[Step, ...]:
+        """Draw one picture's steps; takes the same number of random numbers whatever the ranges."""
+        blur, shrink, sigma, quality = generator.random(4).tolist()
+        low, high = self.jpeg_quality
+        return (
+            Blur(sigma_px=_between(self.blur_sigma_px, blur)),
+            Resize(scale=round(1 / _between(self.shrink, shrink), 6), mode="area"),
+            Noise(sigma_u8=_between(self.noise_sigma_u8, sigma), seed=int(generator.integers(2**32))),
+            Jpeg(quality=low + int(quality * (high - low + 1))),
+            Resize(scale=None, mode="bicubic"),
+        )
+
+
+class DegradeSettings(Settings):
+    """A mixture of degradations, and the crop that they work on."""
+
+    crop_px: Annotated[int, Field(gt=0)] | None = None
+    """Side of the random HQ crop; None takes the whole picture. A smaller picture is an error."""
+    flip_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the draws that are mirrored."""
+    variants: tuple[OneStage, ...]
+    """One is drawn per pair, with the frequencies of their shares."""
+
+
+_HEAVY = OneStage(noise_sigma_u8=(25.0, 50.0), jpeg_quality=(30, 90))
+_NEAR_CLEAN = OneStage(blur_sigma_px=(0.0, 0.3), shrink=(1.0, 1.0), noise_sigma_u8=(0.0, 3.0), jpeg_quality=(85, 95))
+
+PRESETS: Mapping[str, DegradeSettings] = {
+    "moderate": DegradeSettings(variants=(OneStage(),)),
+    "heavy": DegradeSettings(variants=(_HEAVY,)),
+    # without near-clean pairs a small model softens photos that need nothing
+    "tiny": DegradeSettings(
+        crop_px=128,
+        flip_share=0.5,
+        variants=(
+            OneStage(share=0.60),
+            _HEAVY.model_copy(update={"share": 0.25}),
+            _NEAR_CLEAN.model_copy(update={"share": 0.15}),
+        ),
+    ),
+}
+"""Named degradations; `moderate` and `heavy` are frozen."""
+
+
+def preset(name: str) -> DegradeSettings:
+    """Take a preset.
+
+    Raises:
+        UnknownName: with a suggestion.
+    """
+    return lookup(PRESETS, name, kind="degradation preset")
+
+
+def _between(limits: Range, at: float) -> float:
+    """Map [0, 1) to a range; rounded, so that a recipe's text stays short and is what is applied."""
+    low, high = limits
+    return round(low + (high - low) * at, 4)

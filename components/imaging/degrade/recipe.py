@@ -1,0 +1,100 @@
+"""Recipes: everything that was drawn for one LQ/HQ pair, from which its pixels are made again.
+
+A recipe depends on (seed, image id, epoch, settings) alone, never on order, process or batch; the same
+recipe and picture give the same bytes. A pair is stored as its recipe, some 400 bytes instead of megabytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from components.errors import SettingsError
+from components.imaging.degrade.carrier import Image, to_image, to_pixels
+from components.imaging.degrade.crop import crop
+from components.imaging.degrade.operators import DEGRADATIONS, Step
+from components.imaging.degrade.presets import PRESETS, DegradeSettings, preset
+from components.records import Record, canonical_json
+
+__all__ = ["OPERATOR", "PRESETS", "DegradeSettings", "Recipe", "apply", "draw", "preset"]
+
+OPERATOR = "degrade-1"
+"""Version of draw and apply; a change of the bytes changes it."""
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Recipe(Record):
+    """One pair's drawn values; `Recipe.model_validate_json` reads what canonical_json wrote."""
+
+    operator: str
+    """Version of the program that drew it."""
+    crop_px: int | None
+    """Side of the HQ crop; None is the whole picture."""
+    top: Fraction
+    """Row of the crop as a fraction of the rows where it fits; so a recipe needs no picture to be drawn."""
+    left: Fraction
+    """Column of the crop, likewise."""
+    flip: bool
+    """Mirror left and right, before the steps."""
+    steps: tuple[Step, ...]
+    """In the order in which they are carried out."""
+
+
+def draw(seed: int, image_id: str, epoch: int, settings: DegradeSettings) -> Recipe:
+    """Draw one recipe.
+
+    The random numbers are keyed by seed, id and epoch; settings only map them to ranges, so that two presets
+    draw comparable pairs and a new crop side changes no other value.
+
+    Args:
+        seed: of the data set or the evaluation.
+        image_id: id of the HQ picture.
+        epoch: 0, 1, ...
+        settings: what may be drawn.
+    """
+    key = hashlib.sha256(canonical_json([OPERATOR, seed, image_id, epoch]).encode()).digest()
+    generator = np.random.Generator(np.random.Philox(key=int.from_bytes(key[:16], "big")))
+    which, top, left, flip = generator.random(4).tolist()
+    bounds = np.cumsum([variant.share for variant in settings.variants])
+    index = int(np.searchsorted(bounds, which * bounds[-1], side="right"))
+    return Recipe(
+        operator=OPERATOR,
+        crop_px=settings.crop_px,
+        top=_shorten(top),
+        left=_shorten(left),
+        flip=flip < settings.flip_share,
+        steps=settings.variants[min(index, len(bounds) - 1)].draw(generator),
+    )
+
+
+def apply(hq_u8: Image, recipe: Recipe) -> tuple[Image, Image]:
+    """Make one pair.
+
+    Args:
+        hq_u8: (H, W, 3) uint8 RGB, the whole picture.
+        recipe: what to do to it.
+
+    Returns:
+        (hq_crop_u8, lq_u8), both (crop_px, crop_px, 3), or (H, W, 3) without a crop.
+
+    Raises:
+        SettingsError: the picture is smaller than the crop, or another version drew the recipe.
+    """
+    if recipe.operator != OPERATOR:
+        raise SettingsError(f"Expected a recipe of {OPERATOR}, this one is of {recipe.operator}. Run synthesize again.")
+    hq_crop_u8 = crop(hq_u8, recipe.crop_px, (recipe.top, recipe.left), flip=recipe.flip)
+    size_px = (hq_crop_u8.shape[0], hq_crop_u8.shape[1])
+    pixels = to_pixels(hq_crop_u8)
+    for step in recipe.steps:
+        pixels = DEGRADATIONS[step.kind](pixels, step, size_px)
+    return hq_crop_u8, to_image(pixels)
+
+
+def _shorten(fraction: float) -> float:
+    """Keep six digits and stay below 1."""
+    return math.floor(fraction * 1e6) / 1e6
