@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from components.imaging import codec
 from components.imaging.degrade import operators
 from components.imaging.degrade.blur import Blur

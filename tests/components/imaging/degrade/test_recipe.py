@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from components.errors import SettingsError, UnknownName
 from components.imaging.degrade import recipe
 from components.records import canonical_json
