@@ -1,0 +1,142 @@
+"""What this machine has, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from components.errors import WeightsError
+from components.records import Record
+from flows.settings import REPOSITORY
+from flows.workspace import Workspace
+
+PACKAGES = ("prefect", "mlflow", "dvc", "torch", "deepspeed", "diffusers", "pyiqa", "boto3", "great-expectations")
+NEEDED_GIB = 5
+PORTS = {"Prefect": 4200, "MLflow": 5000}
+SECONDS = 2.0
+
+
+class Finding(Record):
+    """One thing that was looked at."""
+
+    what: str
+    state: str
+    """`ok`, `note` (works without) or `missing` (something will fail)."""
+    said: str
+
+
+class Diagnosis(Record):
+    """Everything that was looked at."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Nothing is missing that the chosen profile needs."""
+        return all(finding.state != "missing" for finding in self.findings)
+
+    def text(self) -> str:
+        """A line for each finding."""
+        return "\n".join(f"{finding.state:8}{finding.what:20}{finding.said}" for finding in self.findings)
+
+
+def examine(workspace: Workspace) -> Diagnosis:
+    """Look at versions, compiler, GPU, disk, weights, ports and servers; changes nothing."""
+    looks = (_python(), _packages(), _tools(), _gpu(), _disk(workspace), _weights(workspace), _ports(), _servers(workspace))
+    return Diagnosis(findings=tuple(finding for look in looks for finding in look))
+
+
+def _python() -> Iterator[Finding]:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    locked = sys.version_info[:2] == (3, 11)
+    said = version if locked else f"{version}; the lock is for 3.11: set PYTHON=python3.11 and run make"
+    yield Finding(what="python", state="ok" if locked else "note", said=said)
+
+
+def _packages() -> Iterator[Finding]:
+    for name in PACKAGES:
+        try:
+            yield Finding(what=name, state="ok", said=importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(what=name, state="missing", said="not installed; run make")
+
+
+def _tools() -> Iterator[Finding]:
+    compiler = shutil.which("c++")
+    yield Finding(
+        what="c++ compiler",
+        state="ok" if compiler else "missing",
+        said=compiler or "DeepSpeed builds one operator with it; Debian: apt-get install g++",
+    )
+    git = shutil.which("git")
+    yield Finding(what="git", state="ok" if git else "note", said=git or "revisions are not recorded; apt-get install git")
+
+
+def _gpu() -> Iterator[Finding]:
+    import torch
+
+    if torch.cuda.is_available():
+        name, total = torch.cuda.get_device_name(0), torch.cuda.get_device_properties(0).total_memory / 2**30
+        yield Finding(what="gpu", state="ok", said=f"{torch.cuda.device_count()} x {name}, {total:.0f} GiB")
+    else:
+        yield Finding(what="gpu", state="note", said="none; the tiny profile runs on the CPU, full size does not")
+
+
+def _disk(workspace: Workspace) -> Iterator[Finding]:
+    free = shutil.disk_usage(workspace.home).free / 2**30
+    said = f"{free:.0f} GiB free at {workspace.home}"
+    yield Finding(what="disk", state="ok" if free >= NEEDED_GIB else "missing", said=f"{said}; {NEEDED_GIB} GiB are needed")
+
+
+def _weights(workspace: Workspace) -> Iterator[Finding]:
+    from models import bundle
+
+    folder = workspace.profile.base_folder
+    absent = [name for name in bundle.FROZEN_FILES if not (folder / name).is_file()]
+    if absent:
+        said = f"{folder} lacks {', '.join(absent)}; put the converted weights there or set base=FOLDER"
+        yield Finding(what="weights", state="missing", said=said)
+        return
+    try:
+        bundle.load_frozen(folder)
+    except (ValueError, WeightsError) as error:
+        yield Finding(what="weights", state="missing", said=str(error))
+        return
+    megabytes = sum((folder / name).stat().st_size for name in bundle.FROZEN_FILES) / 1e6
+    yield Finding(what="weights", state="ok", said=f"{folder}: {len(bundle.FROZEN_FILES)} files, {megabytes:.1f} MB")
+
+
+def _ports() -> Iterator[Finding]:
+    for name, port in PORTS.items():
+        with socket.socket() as probe:
+            probe.settimeout(SECONDS)
+            taken = probe.connect_ex(("127.0.0.1", port)) == 0
+        said = "in use; give the server another --port" if taken else "free"
+        yield Finding(what=f"port {port}", state="note" if taken else "ok", said=f"{said} ({name}'s page)")
+
+
+def _servers(workspace: Workspace) -> Iterator[Finding]:
+    backend = workspace.profile.backend
+    prefect = os.environ.get("PREFECT_API_URL", "")
+    yield _server("Prefect server", f"{prefect}/health" if prefect else "", "embedded in each command; PREFECT_API_URL names a shared one")
+    remote = backend.mlflow if backend.mlflow.startswith("http") else ""
+    yield _server("MLflow server", f"{remote}/health" if remote else "", f"SQLite in {workspace.home / 'mlflow'}; backend.mlflow names a shared one")
+    clone = (REPOSITORY / "pyproject.toml").is_file() and Path.cwd() is not None
+    yield Finding(what="clone", state="ok" if clone else "note", said=str(REPOSITORY))
+
+
+def _server(what: str, url: str, without: str) -> Finding:
+    if not url:
+        return Finding(what=what, state="ok", said=without)
+    try:
+        with urllib.request.urlopen(url, timeout=SECONDS):  # noqa: S310 (the operator's own address)
+            return Finding(what=what, state="ok", said=f"answers at {url}")
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        return Finding(what=what, state="missing", said=f"no answer at {url} ({error}); start it or unset the setting")

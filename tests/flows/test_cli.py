@@ -1,0 +1,68 @@
+import subprocess
+import sys
+import time
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from flows.__main__ import app
+
+SURFACE = {
+    "": ["--profile", "--set", "--home", "--json"],
+    "quickstart": ["photos"],
+    "ingest": ["source"],
+    "curate": ["manifest"],
+    "synthesize": ["manifest"],
+    "train": ["manifest"],
+    "evaluate": ["model"],
+    "register": ["run"],
+    "promote": ["version"],
+    "rollback": ["--reason"],
+    "retrain": ["source"],
+    "restore": ["inputs", "--out", "--force"],
+    "doctor": [],
+}
+
+
+def surface():
+    group = typer.main.get_command(app)
+    commands = {"": group, **group.commands}
+    return {
+        name: [parameter.opts[-1] for parameter in command.params if parameter.name != "help"]
+        for name, command in commands.items()
+    }
+
+
+def test_the_surface_is_frozen():
+    assert surface() == SURFACE
+
+
+def test_help_answers_within_a_second():
+    seconds = []
+    for _ in range(3):
+        started = time.monotonic()
+        subprocess.run([sys.executable, "-m", "flows", "--help"], check=True, capture_output=True)
+        seconds.append(time.monotonic() - started)
+    assert min(seconds) < 1.0
+
+
+def test_help_imports_nothing_heavy():
+    program = "import sys, flows.__main__; print([m for m in ('torch', 'prefect', 'mlflow', 'numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("arguments", [["--set", "train.stepz=1", "doctor"], ["--profile", "tinny", "doctor"]])
+def test_a_wrong_setting_is_a_sentence_with_a_suggestion(arguments, tmp_path):
+    result = CliRunner().invoke(app, ["--home", str(tmp_path), *arguments])
+    assert result.exit_code == 2
+    assert "Did you mean" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_home_that_cannot_be_made_is_a_sentence(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    result = CliRunner().invoke(app, ["--home", str(tmp_path / "file" / "home"), "doctor"])
+    assert result.exit_code == 1
+    assert "--home" in result.stderr
