@@ -132,8 +132,10 @@ class EvalReport(Record):
     scores: Manifest
     """Per-image scores; they depend on the device and stand beside the pinned dataset."""
     summaries: tuple[MetricSummary, ...]
-    sampler: dict[str, str | float | int]
+    sampler: dict[str, str | float | int | None]
     versions: dict[str, str]
+    examples: str
+    """Prefix of the pictures: `<benchmark>/<image id>/<method or hq>.png`."""
     html: str
     """Key of the report page."""
     sheet: str

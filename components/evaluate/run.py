@@ -1,0 +1,111 @@
+"""Evaluate: restore held-out pictures under each benchmark, score every method, keep the rows.
+
+The scores say how the model stands beside its input (LQ), a bilateral filter and the light restorer alone
+(LRP); nothing is claimed that the rows do not show.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from components.backends import manifest
+from components.backends.storage import Storage
+from components.evaluate.restore_pairs import METHODS, Example, HeldOut, restore_held_out
+from components.evaluate.settings import EvaluateSettings
+from components.evaluate.sheet import contact_sheet
+from components.imaging import codec, iqa
+from components.imaging.restorer import Restorer, SamplerSettings
+from components.records import EvalReport, MetricSummary, Progress, TrainRun, content_hash, quiet
+
+OPERATOR = "evaluate-1"
+
+
+def evaluate(
+    run: TrainRun,
+    settings: EvaluateSettings,
+    *,
+    store: Storage,
+    base: Path,
+    sampler: SamplerSettings,
+    work: Path,
+    progress: Progress = quiet,
+) -> EvalReport:
+    """Restore and score the held-out pictures of a run's dataset.
+
+    Args:
+        run: whose adapter is judged, on the test side of its own curation.
+        settings: benchmarks, metrics, crop.
+        store: holds the shards and receives scores and pictures.
+        base: folder of the frozen parts.
+        sampler: how the model samples.
+        work: folder where finished pictures are found again by a re-run.
+        progress: called after each picture.
+    """
+    restorer = Restorer(base, store.fetch(run.checkpoint), sampler)
+    held_out = _held_out(store, run, settings)
+    identity = content_hash(OPERATOR, run.checkpoint_sha256, run.base, settings, sampler)
+    examples = restore_held_out(store, held_out, restorer, settings, work=work / f"evaluate-{identity[:16]}", progress=progress)
+    rows = [row for example in examples for row in example.scores]
+    prefix = f"evaluations/{identity[:16]}"
+    for example in examples:
+        for name, png in example.pictures.items():
+            store.put(f"{prefix}/{example.benchmark}/{example.image_id}/{name}.png", png)
+    sheet = contact_sheet(_shown(examples, settings), columns=(*METHODS, "hq"))
+    return EvalReport(
+        checkpoint_sha256=run.checkpoint_sha256,
+        benchmarks=settings.benchmarks,
+        scores=manifest.write(store, "scores", rows, parent=run.pairs.curation.manifest.sha256, settings=identity),
+        summaries=summarise(rows, settings),
+        sampler=sampler.model_dump(mode="json"),
+        versions=iqa.versions(),
+        examples=prefix,
+        sheet=store.put(f"{prefix}/sheet.png", codec.encode_png(sheet)),
+    )
+
+
+def summarise(rows: Sequence[dict[str, Any]], settings: EvaluateSettings) -> tuple[MetricSummary, ...]:
+    """Mean of every metric for every method and benchmark, in the order of the settings.
+
+    A score that is not a number (a metric that has none for a flat picture) is left out and lowers `n`.
+    """
+    cells: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for row in rows:
+        if math.isfinite(row["value"]):
+            cells[row["benchmark"], row["method"], row["metric"]].append(row["value"])
+    return tuple(
+        MetricSummary(
+            benchmark=benchmark,
+            method=method,
+            metric=metric,
+            mean=math.fsum(values) / len(values),
+            n=len(values),
+            higher_is_better=iqa.info(metric).higher_is_better,
+        )
+        for benchmark in settings.benchmarks
+        for method in METHODS
+        for metric in settings.metrics
+        if (values := cells[benchmark, method, metric])
+    )
+
+
+def _held_out(store: Storage, run: TrainRun, settings: EvaluateSettings) -> list[HeldOut]:
+    rows = manifest.query(
+        store,
+        run.pairs.curation.manifest,
+        "select id, shard, \"offset\", length from rows where verdict = 'kept' and split = 'test' "
+        f"and least(width_px, height_px) >= 192 order by id limit {settings.images}",
+    )
+    return [HeldOut(**row) for row in rows]
+
+
+def _shown(examples: Sequence[Example], settings: EvaluateSettings) -> list[tuple[str, Example]]:
+    """Some pictures of each benchmark, in turn."""
+    per_benchmark = max(1, settings.sheet_rows // len(settings.benchmarks))
+    chosen = []
+    for benchmark in settings.benchmarks:
+        chosen += [(benchmark, example) for example in examples if example.benchmark == benchmark][:per_benchmark]
+    return chosen
