@@ -1,0 +1,266 @@
+"""The codec: whole upright sRGB pictures, or one word for what is wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import PIL.Image
+import PIL.ImageCms
+import pytest
+
+from components.errors import DecodeError, UnknownName
+from components.imaging import codec
+
+VERDICTS = Path(__file__).parent / "nasty_verdicts.csv"
+
+
+def photo_like(height=96, width=128):
+    rows, columns = np.mgrid[:height, :width]
+    channels = [128 + 90 * np.sin(rows / 9 + columns / 17), 2 * columns % 256, 128 + 100 * np.cos(rows / 5) * np.sin(columns / 6)]
+    return np.clip(np.stack(channels, -1), 0, 255).astype(np.uint8)
+
+
+def saved(image, kind, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def reason_of(data, **options):
+    with pytest.raises(DecodeError) as caught:
+        codec.decode(data, **options)
+    assert caught.value.reason in codec.REASONS
+    return caught.value.reason
+
+
+def verdict(data):
+    try:
+        picture = codec.decode(data)
+    except DecodeError as error:
+        return error.reason
+    assert picture.image_u8.shape == (picture.height_px, picture.width_px, 3)
+    assert picture.image_u8.dtype == np.uint8
+    return "ok"
+
+
+def test_hostile_files_have_their_verdicts(test_data):
+    with VERDICTS.open() as table:
+        rows = list(csv.DictReader(table))
+    expected = {row["file"]: row["expected"] for row in rows}
+    folder = test_data / "nasty"
+    present = {file.relative_to(folder).as_posix(): verdict(file.read_bytes()) for file in folder.rglob("*") if file.is_file()}
+    assert present == expected
+
+
+def test_hostile_files_leak_nothing_to_the_error_stream_and_stay_below_2_gib(test_data):
+    program = """
+import resource, sys, time
+from pathlib import Path
+from components.errors import DecodeError
+from components.imaging import codec, metadata
+for file in Path(sys.argv[1]).rglob("*"):
+    if file.is_file():
+        data, start = file.read_bytes(), time.monotonic()
+        for read in (codec.decode, codec.luma, metadata.carried):
+            try:
+                read(data)
+            except DecodeError:
+                pass
+        assert time.monotonic() - start < 30, file
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    command = [sys.executable, "-W", "default", "-c", program, str(test_data / "nasty")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert int(done.stdout) < 2 * 2**20
+
+
+def test_empty_file():
+    assert reason_of(b"") == "empty_file"
+
+
+def test_text_is_not_an_image():
+    assert reason_of(b"<html>404</html>") == "not_an_image"
+
+
+def test_heif_is_named_unsupported():
+    assert reason_of(b"\x00\x00\x00\x18ftypheic" + bytes(100)) == "unsupported_format"
+
+
+def test_limit_of_pixels_is_inclusive():
+    data = codec.encode_png(photo_like(10, 20))
+    assert codec.decode(data, limits=codec.Limits(max_pixels=200)).width_px == 20
+    assert reason_of(data, limits=codec.Limits(max_pixels=199)) == "too_many_pixels"
+
+
+def test_limits_of_side_and_bytes_are_inclusive():
+    data = codec.encode_png(photo_like(10, 20))
+    assert codec.decode(data, limits=codec.Limits(max_side_px=20, max_bytes=len(data))).height_px == 10
+    assert reason_of(data, limits=codec.Limits(max_side_px=19)) == "too_many_pixels"
+    assert reason_of(data, limits=codec.Limits(max_bytes=len(data) - 1)) == "too_many_bytes"
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 95, "subsampling": "4:4:4"}])
+def test_cut_jpeg_is_truncated_even_with_an_end_marker(share, options):
+    data = saved(PIL.Image.fromarray(photo_like()), "JPEG", **options)
+    cut = data[: 650 + int(share * (len(data) - 700))]
+    assert reason_of(cut) == "truncated"
+    if not (options.get("progressive") and share == 0.9):  # the last refinement bit of the luma: nothing to see
+        assert reason_of(cut + b"\xff\xd9") == "truncated"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF"])
+def test_cut_file_is_a_failure(kind):
+    data = saved(PIL.Image.fromarray(photo_like()), kind)
+    assert reason_of(data[: len(data) // 2]) in {"truncated", "corrupt"}
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_whole_jpeg_with_a_constant_corner_is_whole(progressive):
+    image_u8 = photo_like()
+    image_u8[40:, 60:] = 255
+    data = saved(PIL.Image.fromarray(image_u8), "JPEG", progressive=progressive)
+    np.testing.assert_array_equal(codec.decode(data).image_u8, np.asarray(PIL.Image.open(io.BytesIO(data))))
+
+
+def test_junk_after_the_end_of_a_jpeg_is_ignored():
+    data = codec.encode_jpeg(photo_like(), 90)
+    np.testing.assert_array_equal(codec.decode(data + b"junk" * 50).image_u8, codec.decode(data).image_u8)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_makes_every_picture_the_same(orientation):
+    upright = PIL.Image.fromarray(photo_like(16, 32))
+    stored = {
+        2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+        3: PIL.Image.Transpose.ROTATE_180,
+        4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+        5: PIL.Image.Transpose.TRANSPOSE,
+        6: PIL.Image.Transpose.ROTATE_90,
+        7: PIL.Image.Transpose.TRANSVERSE,
+        8: PIL.Image.Transpose.ROTATE_270,
+    }
+    turned = upright.transpose(stored[orientation]) if orientation > 1 else upright
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    picture = codec.decode(saved(turned, "PNG", exif=exif))
+    np.testing.assert_array_equal(picture.image_u8, photo_like(16, 32))
+    assert (picture.width_px, picture.height_px) == (32, 16)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1", "I;16"])
+def test_every_mode_becomes_rgb(mode):
+    grey = PIL.Image.fromarray(photo_like()[..., 0])
+    if mode == "I;16":
+        image = PIL.Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    elif mode in "1P":
+        image = grey.quantize(256) if mode == "P" else grey.convert("1", dither=PIL.Image.Dither.NONE)
+    else:
+        image = grey.convert("RGB").convert(mode)
+    decoded = codec.decode(saved(image, "TIFF" if mode == "CMYK" else "PNG")).image_u8
+    expected = np.asarray(grey.convert("1", dither=PIL.Image.Dither.NONE).convert("L")) if mode == "1" else np.asarray(grey)
+    assert np.abs(decoded.astype(int) - expected[..., None]).max() <= 1
+
+
+def test_float_samples_are_refused():
+    assert reason_of(saved(PIL.Image.fromarray(np.ones((8, 8), np.float32)), "TIFF")) == "unsupported_format"
+
+
+def test_transparency_is_laid_on_white():
+    rgba = np.dstack([np.full((4, 4, 3), 100, np.uint8), np.array([[0, 255, 128, 0]] * 4, np.uint8)])
+    decoded = codec.decode(codec_png(rgba)).image_u8
+    np.testing.assert_array_equal(decoded[0, :, 0], [255, 100, 177, 255])
+
+
+def codec_png(array):
+    return saved(PIL.Image.fromarray(array), "PNG")
+
+
+def test_animation_gives_its_first_frame():
+    frames = [PIL.Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    data = saved(frames[0], "PNG", save_all=True, append_images=frames[1:])
+    np.testing.assert_array_equal(codec.decode(data).image_u8[0, 0], [255, 0, 0])
+
+
+def test_wide_gamut_profile_is_converted(test_data):
+    # the ring holds the sRGB colours, written in Display P3: the sRGB primaries come back whole
+    decoded = codec.decode((test_data / "nasty" / "P3-sRGB-color-ring.png").read_bytes()).image_u8
+    raw = np.asarray(PIL.Image.open(test_data / "nasty" / "P3-sRGB-color-ring.png").convert("RGB"))
+    assert np.abs(decoded.astype(int) - raw).max() > 20
+
+
+def test_srgb_profile_leaves_the_numbers_alone():
+    profile = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
+    data = saved(PIL.Image.fromarray(photo_like()), "PNG", icc_profile=profile)
+    np.testing.assert_array_equal(codec.decode(data).image_u8, photo_like())
+
+
+def test_broken_profile_is_ignored():
+    data = saved(PIL.Image.fromarray(photo_like()), "PNG", icc_profile=b"not a profile")
+    np.testing.assert_array_equal(codec.decode(data).image_u8, photo_like())
+
+
+def test_pixels_can_be_written_to():
+    assert codec.decode(codec.encode_png(photo_like())).image_u8.flags.writeable
+
+
+def test_luma_of_a_jpeg_is_its_grey_decode():
+    data = codec.encode_jpeg(photo_like(), 90)
+    expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    np.testing.assert_array_equal(codec.luma(data), expected)
+
+
+def test_luma_of_a_png_is_bt601_as_opencv_rounds_it():
+    expected = cv2.cvtColor(photo_like(), cv2.COLOR_RGB2GRAY)
+    np.testing.assert_array_equal(codec.luma(codec.encode_png(photo_like())), expected)
+
+
+def test_luma_is_upright_and_within_limits():
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    data = saved(PIL.Image.fromarray(photo_like(16, 32)), "JPEG", exif=exif)
+    assert codec.luma(data).shape == (32, 16)
+    with pytest.raises(DecodeError, match="too_many_pixels"):
+        codec.luma(data, limits=codec.Limits(max_pixels=511))
+
+
+def test_png_is_lossless_and_repeats_its_bytes():
+    data = codec.encode_png(photo_like())
+    assert data == codec.encode_png(photo_like())
+    np.testing.assert_array_equal(codec.decode(data).image_u8, photo_like())
+
+
+@pytest.mark.parametrize("kind", list(codec.ENCODERS))
+def test_result_formats_decode_as_themselves(kind):
+    picture = codec.decode(codec.encode(photo_like(), kind))
+    assert picture.format == kind
+    assert np.abs(picture.image_u8.astype(int) - photo_like()).mean() < 4
+
+
+def test_unknown_result_format_gets_a_suggestion():
+    with pytest.raises(UnknownName, match="Did you mean 'jpeg'"):
+        codec.encode(photo_like(), "jpg")
+
+
+def test_side_that_the_format_cannot_say_is_an_error():
+    with pytest.raises(ValueError, match="Choose png"):
+        codec.encode(np.zeros((1, 16_384, 3), np.uint8), "webp")
+
+
+def test_decoding_does_not_swallow_other_output():
+    program = (
+        "import os, io, PIL.Image\nfrom components.imaging.codec import chatter\n"
+        "with chatter.overheard() as said:\n    os.write(2, b'hello there\\nTIFFRead: broken strip.\\n')\n"
+        "print(said)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ)
+    assert done.stderr == "hello there\n"
+    assert done.stdout.strip() == "['TIFFRead: broken strip.']"
