@@ -1,0 +1,108 @@
+"""Opening a file: limits before pixels, and one word for whatever goes wrong."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated
+
+import PIL.Image
+from pydantic import Field
+
+from components.errors import DecodeError
+from components.imaging.codec import chatter, jpeg_stream
+from components.records import Settings
+
+REASONS: Mapping[str, str] = {
+    "empty_file": "no bytes",
+    "too_many_bytes": "more bytes than the limit",
+    "too_many_pixels": "more pixels, or a longer side, than the limit",
+    "not_an_image": "no signature of a picture format",
+    "unsupported_format": "a picture, of a format or depth that is not decoded here",
+    "truncated": "the end is missing",
+    "corrupt": "the content contradicts itself",
+    "out_of_memory": "the decoder could not get the memory it asked for",
+}
+"""Every verdict of the decoder, and what it means."""
+
+DECODED = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
+"""Formats that are opened; no other decoder is even tried."""
+
+_JPEG = b"\xff\xd8"
+_SUPPORTED = (_JPEG, b"\x89PNG", b"II*\x00", b"MM\x00*", b"BM", b"GIF8")
+_UNSUPPORTED = (b"8BPS", b"\x00\x00\x00\x0cJXL ", b"\xff\x0a", b"\x00\x00\x00\x0cjP", b"v/1\x01", b"II+\x00", b"MM\x00+")
+
+
+class Limits(Settings):
+    """What is accepted; checked on the header, before pixels are allocated."""
+
+    max_bytes: Annotated[int, Field(gt=0)] = 256 << 20
+    """Longest file."""
+    max_pixels: Annotated[int, Field(gt=0)] = 64_000_000
+    """Largest width times height; beyond 178 million Pillow's own guard refuses."""
+    max_side_px: Annotated[int, Field(gt=0)] = 32_768
+    """Longest side."""
+
+
+@contextmanager
+def opened(data: bytes, limits: Limits) -> Iterator[PIL.Image.Image]:
+    """Open within the limits, and turn whatever a decoder raises inside the block into a DecodeError."""
+    if not data:
+        raise DecodeError("empty_file")
+    if len(data) > limits.max_bytes:
+        raise DecodeError("too_many_bytes", f"{len(data)} bytes, limit {limits.max_bytes}")
+    _hush()
+    try:
+        with PIL.Image.open(io.BytesIO(data), formats=DECODED) as image:
+            _check_size(image, limits)
+            if image.format == "TIFF":
+                _load_tiff(image)
+            yield image
+    except DecodeError:
+        raise
+    except PIL.Image.DecompressionBombError as error:
+        raise DecodeError("too_many_pixels", str(error)) from error
+    except MemoryError as error:
+        raise DecodeError("out_of_memory", str(error)) from error
+    except PIL.UnidentifiedImageError as error:
+        raise DecodeError(_unidentified(data), f"starts with {data[:8]!r}") from error
+    except Exception as error:  # decoders raise a dozen types, from struct.error to SyntaxError
+        raise DecodeError("truncated" if "truncated" in str(error).lower() else "corrupt", str(error)) from error
+
+
+def _check_size(image: PIL.Image.Image, limits: Limits) -> None:
+    width, height = image.size
+    if width * height > limits.max_pixels or max(width, height) > limits.max_side_px:
+        raise DecodeError(
+            "too_many_pixels", f"{width}x{height} px, limits {limits.max_pixels} in all and {limits.max_side_px} a side"
+        )
+
+
+def _load_tiff(image: PIL.Image.Image) -> None:
+    """Load, and believe libtiff's complaints where Pillow does not."""
+    with chatter.overheard() as complaints:
+        image.load()
+    if complaints:
+        raise DecodeError("corrupt", complaints[0])
+
+
+def _unidentified(data: bytes) -> str:
+    """Tell a broken picture from a foreign one and from no picture at all."""
+    if data.startswith(_JPEG) and jpeg_stream.read(data).precision_bits > 8:
+        return "unsupported_format"
+    if data.startswith(_SUPPORTED) or (data[:4], data[8:12]) == (b"RIFF", b"WEBP"):
+        return "corrupt"
+    if data[4:8] == b"ftyp":
+        return "corrupt" if data[8:11] == b"avi" else "unsupported_format"
+    return "unsupported_format" if data.startswith(_UNSUPPORTED) else "not_an_image"
+
+
+def _hush() -> None:
+    """Keep Pillow's remarks about broken files off the screen; the verdict says it."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logger = logging.getLogger("PIL")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())

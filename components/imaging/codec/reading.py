@@ -1,0 +1,129 @@
+"""From the bytes of a file to pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+
+from components.errors import DecodeError
+from components.imaging.codec import colour, jpeg_stream
+from components.imaging.codec.opening import Limits, opened
+
+Image = npt.NDArray[np.uint8]
+"""(H, W, 3) RGB, 0..255; (H, W) for luma."""
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture."""
+
+    image_u8: Image
+    """(H, W, 3) RGB, sRGB, upright."""
+    format: str
+    """By content, not by suffix: jpeg, png, webp, tiff, bmp, gif or avif."""
+    width_px: int
+    """After EXIF orientation."""
+    height_px: int
+    """After EXIF orientation."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a file says beside its pixels."""
+
+    exif: bytes = b""
+    """EXIF block with its `Exif` header; empty for none."""
+    profiled: bool = False
+    """There is a colour profile."""
+
+
+def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Picture:
+    """Decode a whole file.
+
+    16 bits are scaled to 8; palettes, grey, CMYK and Lab become RGB; an ICC profile is converted to sRGB (one
+    that cannot be read is ignored); an animation gives its first frame; transparency is laid on white.
+
+    Args:
+        data: content of the file.
+        limits: what is accepted.
+
+    Raises:
+        DecodeError: with one of REASONS.
+    """
+    with opened(data, limits) as image:
+        kind = _kind(image)
+        image.load()
+        if kind == "jpeg":
+            _check_end(image, data, limits)
+        image_u8: Image = np.array(colour.upright(colour.to_srgb(image), image))
+    return Picture(image_u8, kind, width_px=image_u8.shape[1], height_px=image_u8.shape[0])
+
+
+def luma(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Image:
+    """Decode to grey: the luma channel of a JPEG, BT.601 as OpenCV rounds it for the others.
+
+    Args:
+        data: content of the file.
+        limits: what is accepted.
+
+    Returns:
+        (H, W) uint8, upright. A JPEG's colour profile is not applied, and cut colour scans are not noticed.
+
+    Raises:
+        DecodeError: with one of REASONS.
+    """
+    with opened(data, limits) as image:
+        if _kind(image) == "jpeg" and image.mode in {"RGB", "L"}:
+            image.draft("L", image.size)
+            image.load()
+            _check_end(image, data, limits)
+            luma_u8: Image = np.array(colour.upright(image, image))
+            return luma_u8
+    grey: Image = cv2.cvtColor(decode(data, limits=limits).image_u8, cv2.COLOR_RGB2GRAY)
+    return grey
+
+
+def attached(data: bytes) -> Metadata:
+    """Read what stands beside the pixels; nothing when the file does not open."""
+    try:
+        with opened(data, DEFAULT_LIMITS) as image:
+            exif = image.info.get("exif", b"")
+            return Metadata(exif if isinstance(exif, bytes) else b"", profiled=bool(image.info.get("icc_profile")))
+    except DecodeError:
+        return Metadata()
+
+
+def _kind(image: PIL.Image.Image) -> str:
+    """Name the format; a JPEG with further pictures inside is a JPEG."""
+    return {"MPO": "jpeg"}.get(image.format or "", (image.format or "").lower())
+
+
+def _check_end(image: PIL.Image.Image, data: bytes, limits: Limits) -> None:
+    """Refuse a JPEG whose scans are missing or stop early although its end marker is there.
+
+    libjpeg fills the rest with constant blocks. Where the last block is constant, the file is decoded again
+    with more bytes in its last scan: only a decoder that lacks blocks uses them.
+    """
+    width, height = image.size
+    if jpeg_stream.too_short(data, width * height):
+        raise DecodeError("truncated", f"{len(data)} bytes cannot fill {width}x{height} px")
+    last = np.asarray(image.crop(((width - 1) // 8 * 8, (height - 1) // 8 * 8, width, height)))
+    constant = int(np.ptp(last.reshape(last.shape[0] * last.shape[1], -1), axis=0).max()) <= 1
+    if not constant and "progressive" not in image.info:
+        return
+    stream = jpeg_stream.read(data)
+    if not stream.complete:
+        raise DecodeError("truncated", "the file ends before the scans that its pixels need")
+    if not constant:
+        return
+    with opened(jpeg_stream.baited(data, stream), limits.model_copy(update={"max_bytes": 2 * len(data) + 4096})) as again:
+        again.draft(image.mode, image.size)
+        whole = np.array_equal(np.asarray(again), np.asarray(image))
+    if not whole:
+        raise DecodeError("truncated", "the scans stop before the picture is full")
