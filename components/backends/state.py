@@ -1,0 +1,148 @@
+"""The platform's own small tables in SQLite or PostgreSQL; the one home of SQLAlchemy.
+
+The ledger is append-only and hash-chained: each entry holds the hash of the one before, so a changed or
+removed entry is found by `verify`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import JSON, Column, Integer, MetaData, String, Table, Text, create_engine, insert, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from components.errors import RegistryError
+from components.records import Record, content_hash
+
+Action = Literal["promoted", "refused", "rolled back"]
+
+_METADATA = MetaData()
+_LEDGER = Table(
+    "ledger",
+    _METADATA,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", String(40), nullable=False),
+    Column("who", String(200), nullable=False),
+    Column("action", String(20), nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("previous_version", Integer, nullable=True),
+    Column("details", JSON, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("previous_hash", String(64), nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
+)
+FIRST = "0" * 64
+ATTEMPTS = 20
+
+
+class Entry(Record):
+    """One line of the ledger."""
+
+    seq: int
+    at: str
+    """UTC, ISO 8601."""
+    who: str
+    action: Action
+    model: str
+    version: int
+    previous_version: int | None
+    """Champion before; None when there was none."""
+    details: dict[str, Any]
+    """Gate results and reports."""
+    reason: str
+    previous_hash: str
+    hash: str
+
+    def expected_hash(self) -> str:
+        """Hash over everything but the hash."""
+        return content_hash(self.model_dump(mode="json", exclude={"hash"}))
+
+
+class Ledger:
+    """What was promoted, refused and rolled back, in order."""
+
+    def __init__(self, url: str) -> None:
+        """Open the tables and make them when they are not there.
+
+        Args:
+            url: SQLAlchemy URL, for example sqlite:////home/me/.lucidflux/state.db.
+
+        Raises:
+            RegistryError: the database cannot be reached.
+        """
+        try:
+            self._engine = create_engine(url)
+            _METADATA.create_all(self._engine)
+        except SQLAlchemyError as error:
+            raise RegistryError(
+                f"Cannot open the state database: {type(error).__name__}. Check backend.state and that the server runs."
+            ) from error
+
+    def append(
+        self,
+        action: Action,
+        *,
+        who: str,
+        model: str,
+        version: int,
+        previous_version: int | None,
+        details: Mapping[str, Any],
+        reason: str,
+    ) -> Entry:
+        """Add one entry at the end; two writers at once get two places, one after the other.
+
+        Raises:
+            RegistryError: the database refuses, or other writers were faster again and again.
+        """
+        fields = {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "who": who,
+            "action": action,
+            "model": model,
+            "version": version,
+            "previous_version": previous_version,
+            "details": dict(details),
+            "reason": reason,
+        }
+        for _ in range(ATTEMPTS):
+            try:
+                with self._engine.begin() as connection:
+                    return _add(connection, fields)
+            except IntegrityError:
+                continue  # another writer took the place
+            except SQLAlchemyError as error:
+                raise RegistryError(f"Cannot write the ledger: {error}.") from error
+        raise RegistryError(f"Cannot write the ledger: {ATTEMPTS} times another writer was faster. Try again.")
+
+    def entries(self) -> list[Entry]:
+        """Every entry, oldest first."""
+        with self._engine.connect() as connection:
+            return [Entry.model_validate(dict(row)) for row in connection.execute(select(_LEDGER).order_by(_LEDGER.c.seq)).mappings()]
+
+    def verify(self) -> int:
+        """Check the chain and give the number of entries.
+
+        Raises:
+            RegistryError: names the first entry that was changed, or the place where one is missing.
+        """
+        previous, entries = FIRST, self.entries()
+        for place, entry in enumerate(entries, start=1):
+            if entry.seq != place or entry.previous_hash != previous:
+                raise RegistryError(f"The ledger is broken before entry {entry.seq}: an entry is missing or was changed.")
+            if entry.hash != entry.expected_hash():
+                raise RegistryError(f"The ledger is broken at entry {entry.seq}: it was changed.")
+            previous = entry.hash
+        return len(entries)
+
+
+def _add(connection: Connection, fields: Mapping[str, Any]) -> Entry:
+    last = connection.execute(select(_LEDGER.c.seq, _LEDGER.c.hash).order_by(_LEDGER.c.seq.desc()).limit(1)).first()
+    seq, previous = (last.seq + 1, last.hash) if last else (1, FIRST)
+    entry = Entry(seq=seq, previous_hash=previous, hash="", **fields)
+    entry = entry.model_copy(update={"hash": entry.expected_hash()})
+    connection.execute(insert(_LEDGER).values(**entry.model_dump(mode="json")))
+    return entry
