@@ -18,7 +18,7 @@ SMALL = {
     "train.checkpoint_every_steps": "4",
     "synthesize.epochs": "2",
     "evaluate.images": "2",
-    "promote.heavy_psnr_over_lq_db": "-50",
+    "promote.floor_psnr_gain_db": "-50",
 }
 """The real program with smaller numbers; 16 steps prove the way, not the model."""
 
