@@ -20,7 +20,7 @@ HOMES = {
     "mlflow": ["components/backends/tracking.py", "components/register/model.py"],
     "sqlalchemy": ["components/backends/state.py"],
     "pyiqa": ["components/imaging/iqa.py"],
-    "PIL": ["components/imaging/codec.py", "components/imaging/metadata.py"],
+    "PIL": ["components/imaging/codec/"],
     "deepspeed": ["components/train/"],
     "prefect": ["flows/"],
     "typer": ["flows/__main__.py"],
