@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from models import bundle, convert
-from models.config import BackboneConfig, EncoderConfig, LatentConfig, NetworkConfig, TINY
+from models.config import TINY, BackboneConfig, EncoderConfig, LatentConfig, NetworkConfig
 from models.lucidflux import Adapter
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -1,17 +1,23 @@
 """Numbers of the released modules; see tests/golden/README.md for how they were made."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from models import colour, convert
 from models.conditioner import Moment
 from models.lucidflux import Prepared, run_backbone, velocity
 from models.sampling import euler, schedule, shift_length, shift_mu
-from tests.models.conftest import GOLDEN, golden
 
+GOLDEN = Path(__file__).parents[1] / "golden"
 GRID = (8, 4)
+
+
+def golden(name):
+    return load_file(GOLDEN / f"{name}.safetensors")
 
 
 def close(ours, theirs, atol):
@@ -50,7 +56,10 @@ def test_modulation_matches_at_every_block_index(golden_adapter, ours, theirs, l
 def test_control_is_the_sum_of_both_modulated_branches_for_each_double_block(golden_adapter):
     unit = golden("01_branch")
     prepared = Prepared(
-        golden_adapter.condition_lq.hint_tokens(unit["hint"]), golden_adapter.condition_lrp.hint_tokens(unit["hint_ldr"]), unit["txt"], GRID
+        golden_adapter.condition_lq.hint_tokens(unit["hint"]),
+        golden_adapter.condition_lrp.hint_tokens(unit["hint_ldr"]),
+        unit["txt"],
+        GRID,
     )
     control = golden_adapter.control(unit["img"], prepared, unit["txt"], moment(unit))
     close(torch.stack(control), golden("02_modulation")["expected_dual"], 2e-5)
@@ -64,7 +73,11 @@ def test_the_backbone_gives_the_released_velocity(golden_frozen, with_control, e
     close(run_backbone(golden_frozen, unit["img"], prepared, moment(unit), control), unit[expected], 2e-5)
 
 
-@pytest.mark.parametrize("case", json.loads((GOLDEN / "04_schedule.json").read_text())["cases"], ids=lambda c: f"{c['mode']}-{c['width']}x{c['height']}-{c['num_steps']}")
+@pytest.mark.parametrize(
+    "case",
+    json.loads((GOLDEN / "04_schedule.json").read_text())["cases"],
+    ids=lambda c: f"{c['mode']}-{c['width']}x{c['height']}-{c['num_steps']}",
+)
 def test_the_schedule_follows_both_shift_rules(case):
     rule = "released" if case["mode"] == "official_quirk" else "tokens"
     size = {"height_px": case["height"], "width_px": case["width"]}

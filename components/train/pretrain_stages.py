@@ -1,0 +1,248 @@
+"""The stages that make the miniature's frozen parts: autoencoder, prior, image encoder, backbone, decoder.
+
+Each stage reads what the earlier ones left in the bundle directory and writes its own files there.
+
+Shapes: B batch, C channels, H W picture height and width in px, T tokens, D values per token.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from components.errors import SettingsError
+from components.imaging.degrade import recipe as degrade
+from components.train.pretrain_loop import Budget, TimedLoop
+from components.train.pretrain_photos import CropPool, Image
+from models import bundle
+from models.autoencoder import SkipAutoencoder
+from models.bundle import FROZEN_FILES, FrozenParts
+from models.config import CONFIG_FILE, NetworkConfig
+from models.lucidflux import Condition, prepare
+from models.objective import flow_matching_loss
+
+CROP_PX = 128
+CURVE_FILE = "loss.json"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What every stage is given."""
+
+    out: Path
+    """Bundle directory."""
+    work: Path
+    """Checkpoints of running stages."""
+    pool: CropPool
+    seed: int
+    minutes: float
+
+    def parts(self, config: NetworkConfig, *, need: tuple[str, ...]) -> FrozenParts:
+        """Modules of the bundle, with the weights of the parts that this stage builds on."""
+        path = self.out / CONFIG_FILE
+        parts = bundle.build(NetworkConfig.load(self.out) if path.is_file() else config)
+        for name, module in parts.modules().items():
+            if name in need:
+                bundle.read_weights(self.out / FROZEN_FILES[name], module)
+            module.eval().requires_grad_(requires_grad=False)
+        return parts
+
+    def keep(self, parts: FrozenParts, names: tuple[str, ...], loop: TimedLoop) -> None:
+        """Write config, the named parts and the stage's loss curve."""
+        parts.config.save(self.out)
+        for name in names:
+            bundle.write_weights(self.out / FROZEN_FILES[name], parts.modules()[name])
+        path = self.out / CURVE_FILE
+        curves = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        every = max(1, len(loop.curve) // 12)
+        curves[loop.name] = {"steps": loop.steps, "minutes": round(loop.elapsed / 60, 1), "curve": loop.curve[::-every][::-1]}
+        path.write_text(json.dumps(curves, indent=1) + "\n", encoding="utf-8")
+
+
+class StageFunction(Protocol):
+    """One stage: trains and writes."""
+
+    def __call__(self, shop: Workshop, config: NetworkConfig) -> None:
+        """Train for `shop.minutes` and write the stage's files."""
+
+
+def to_01(image_u8: Image) -> Tensor:
+    """(B, H, W, 3) uint8 to (B, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(image_u8).permute(0, 3, 1, 2).float().div(255).contiguous()
+
+
+def bf16() -> contextlib.AbstractContextManager[None]:
+    """Autocast on the processor; pays where matrix products dominate."""
+    return torch.autocast("cpu", dtype=torch.bfloat16)
+
+
+def trainable(*modules: torch.nn.Module) -> None:
+    """Switch modules back to training."""
+    for module in modules:
+        module.train().requires_grad_(requires_grad=True)
+
+
+def gradient_loss(a_BCHW: Tensor, b_BCHW: Tensor) -> Tensor:
+    """L1 between the horizontal and vertical differences of two pictures."""
+    difference = a_BCHW - b_BCHW
+    return difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean()
+
+
+def train_autoencoder(shop: Workshop, config: NetworkConfig) -> None:
+    """Fit the linear path in closed form, then the residual: L1 + L2 + gradients, decoder fed with a noisy latent."""
+    parts = shop.parts(config, need=())
+    codec = parts.autoencoder
+    if not isinstance(codec, SkipAutoencoder):
+        raise SettingsError("Only the `skip` autoencoder is trained here; the released one comes with its weights.")
+    rng = np.random.default_rng(shop.seed)
+    patches = to_01(shop.pool.batch(rng, 6000, 8)) * 2 - 1
+    codec.fit_linear(patches)
+    trainable(codec)
+    loop = TimedLoop("autoencoder", [codec], Budget(shop.minutes, 1.5e-3), shop.work)
+
+    def step(rng: np.random.Generator) -> dict[str, Tensor]:
+        image = to_01(shop.pool.batch(rng, 8, CROP_PX)) * 2 - 1
+        with bf16():
+            code = codec.encode(image)
+            noise = torch.randn_like(code) * (torch.rand(code.shape[0], 1, 1, 1) * 0.15)
+            decoded = codec.decode(code + noise * code.detach().std()).float()
+        return reconstruction_terms(decoded, image) | {"power": code.float().square().mean()}
+
+    def step_with_penalty(rng: np.random.Generator) -> dict[str, Tensor]:
+        terms = step(rng)
+        # the KL divergence from a unit normal at fixed variance, so that the latent cannot outgrow its noise
+        return terms | {"loss": terms["loss"] + 1e-3 * terms["power"]}
+
+    loop.run(step_with_penalty, seed=shop.seed)
+    codec.requires_grad_(requires_grad=False)
+    with torch.no_grad():
+        code = torch.cat([codec.encode(to_01(shop.pool.batch(rng, 32, CROP_PX)) * 2 - 1) for _ in range(6)])
+    latent = parts.config.latent.model_copy(
+        update={"scale": round(float(1 / code.std()), 4), "shift": round(float(code.mean()), 4)}
+    )
+    parts.config = parts.config.model_copy(update={"latent": latent})
+    shop.keep(parts, ("autoencoder",), loop)
+
+
+def reconstruction_terms(decoded_BCHW: Tensor, image_pm1_BCHW: Tensor) -> dict[str, Tensor]:
+    """Loss of a reconstruction in [-1, 1] and its PSNR in dB."""
+    squared = F.mse_loss(decoded_BCHW, image_pm1_BCHW)
+    loss = F.l1_loss(decoded_BCHW, image_pm1_BCHW) + 2 * squared + 0.5 * gradient_loss(decoded_BCHW, image_pm1_BCHW)
+    per_picture = (decoded_BCHW.detach() - image_pm1_BCHW).square().mean((1, 2, 3))
+    return {"loss": loss, "psnr": (10 * torch.log10(4 / per_picture)).mean()}
+
+
+def pairs(shop: Workshop, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
+    """HQ crops and their LQ, both (B, 3, H, W) in [0, 1], degraded as the `tiny` preset draws."""
+    settings = degrade.preset("tiny").model_copy(update={"crop_px": None, "flip_share": 0.0})
+    hq_u8 = shop.pool.batch(rng, size, CROP_PX)
+    seed = int(rng.integers(2**31))
+    lq_u8 = [degrade.apply(crop, degrade.draw(seed, str(index), 0, settings))[1] for index, crop in enumerate(hq_u8)]
+    return to_01(hq_u8), to_01(np.stack(lq_u8))
+
+
+def train_prior(shop: Workshop, config: NetworkConfig) -> None:
+    """Teach the light restorer: L1 + a little gradient loss from LQ to HQ."""
+    parts = shop.parts(config, need=())
+    trainable(parts.prior)
+    loop = TimedLoop("prior", [parts.prior], Budget(shop.minutes, 2e-3), shop.work)
+
+    def step(rng: np.random.Generator) -> dict[str, Tensor]:
+        hq, lq = pairs(shop, rng, 8)
+        with bf16():
+            lrp = parts.prior(lq).float()
+        gain = psnr(lrp.detach(), hq) - psnr(lq, hq)
+        return {"loss": F.l1_loss(lrp, hq) + 0.25 * gradient_loss(lrp, hq), "gain_db": gain}
+
+    loop.run(step, seed=shop.seed)
+    shop.keep(parts, ("prior",), loop)
+
+
+def psnr(a_01: Tensor, b_01: Tensor) -> Tensor:
+    """Mean PSNR in dB over the pictures of a batch in [0, 1]."""
+    return (-10 * torch.log10((a_01 - b_01).square().mean((1, 2, 3)).clamp_min(1e-10))).mean()
+
+
+class Contrast(torch.nn.Module):
+    """Temperature and bias of the sigmoid contrastive loss (Zhai et al. 2023, the loss of SigLIP)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_scale = torch.nn.Parameter(torch.tensor(2.3))
+        self.bias = torch.nn.Parameter(torch.tensor(-3.0))
+
+    def forward(self, a_BE: Tensor, b_BE: Tensor) -> Tensor:
+        """Each pair (i, j) is one binary question: do both views show the same crop?"""
+        logits = self.log_scale.exp() * F.normalize(a_BE, dim=-1) @ F.normalize(b_BE, dim=-1).T + self.bias
+        same = 2 * torch.eye(len(logits)) - 1
+        return -F.logsigmoid(same * logits).sum(1).mean()
+
+
+def train_encoder(shop: Workshop, config: NetworkConfig) -> None:
+    """Teach the image encoder that a crop and the LRP of its LQ show the same: sigmoid contrastive loss."""
+    parts = shop.parts(config, need=("prior",))
+    contrast = Contrast()
+    trainable(parts.encoder)
+    loop = TimedLoop("encoder", [parts.encoder, contrast], Budget(shop.minutes, 1e-3), shop.work)
+    side = parts.config.encoder.image_px
+
+    def pooled(image_01: Tensor) -> Tensor:
+        seen = F.interpolate(image_01, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+        states: Tensor = parts.encoder(pixel_values=seen * 2 - 1).last_hidden_state
+        return states.mean(1)
+
+    def step(rng: np.random.Generator) -> dict[str, Tensor]:
+        hq, lq = pairs(shop, rng, 24)
+        with bf16():
+            lrp = parts.lrp(lq)
+            clean, degraded = pooled(hq).float(), pooled(lrp.float()).float()
+        similar = F.normalize(clean.detach(), dim=-1) @ F.normalize(degraded.detach(), dim=-1).T
+        return {"loss": contrast(clean, degraded), "matched": (similar.argmax(1) == torch.arange(len(hq))).float().mean()}
+
+    loop.run(step, seed=shop.seed)
+    shop.keep(parts, ("encoder",), loop)
+
+
+def train_backbone(shop: Workshop, config: NetworkConfig) -> None:
+    """Flow matching on HQ latents, jointly with the prompt and the connector; semantic tokens in every second step."""
+    parts = shop.parts(config, need=("autoencoder", "prior", "encoder"))
+    learners = (parts.backbone, parts.prompt, parts.connector)
+    trainable(*learners)
+    loop = TimedLoop("backbone", learners, Budget(shop.minutes, 1.5e-3, ema_decay=0.998), shop.work)
+
+    def step(rng: np.random.Generator) -> dict[str, Tensor]:
+        image = to_01(shop.pool.batch(rng, 8, CROP_PX))
+        x0 = parts.encode(image * 2 - 1)
+        cond = Condition(image, image, parts.features(image), CROP_PX, CROP_PX)
+        t = torch.sigmoid(1.1 * torch.randn(len(x0)) - 0.3)
+        with bf16():
+            prepared = prepare(None, parts, cond)
+            if rng.random() < 0.5:
+                prepared = replace(prepared, context_BSD=parts.prompt.tokens_SD.expand(len(x0), -1, -1))
+            # the miniature is not distilled, so it learns that the guidance value means nothing
+            loss_B = flow_matching_loss(None, parts, x0, torch.randn_like(x0), t, prepared, guidance=rng.uniform(1, 4))
+        return {"loss": loss_B.mean()}
+
+    loop.run(step, seed=shop.seed)
+    shop.keep(parts, ("backbone", "prompt", "connector"), loop)
+
+
+STAGES: Mapping[str, tuple[StageFunction, float]] = {
+    "autoencoder": (train_autoencoder, 0.27),
+    "prior": (train_prior, 0.15),
+    "encoder": (train_encoder, 0.06),
+    "backbone": (train_backbone, 0.52),
+}
+"""Name -> function and its share of the whole budget, in the order in which they build on one another."""

@@ -1,0 +1,222 @@
+"""A bundle: the directory that holds the frozen parts of one network.
+
+`config.json` and one safetensors file per part, fp16 on disk, fp32 in memory. Every file must hold exactly the
+tensors that the config implies: nothing is loaded silently in part.
+
+Shapes: B batch, C channels, H W picture height and width in px, T tokens, D values per token, S tokens, E width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from diffusers import FluxTransformer2DModel
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import SiglipVisionConfig, SiglipVisionModel
+
+from models.autoencoder import Autoencoder, build_autoencoder
+from models.config import CONFIG_FILE, BackboneConfig, EncoderConfig, LatentConfig, NetworkConfig
+from models.connector import Connector
+from models.latents import pack, unpack
+from models.prior import Prior, restore_lightly
+
+FROZEN_FILES: Mapping[str, str] = {
+    "autoencoder": "autoencoder.safetensors",
+    "backbone": "backbone.safetensors",
+    "prior": "prior.safetensors",
+    "encoder": "encoder.safetensors",
+    "prompt": "prompt.safetensors",
+    "connector": "connector.safetensors",
+}
+"""Part -> file; the connector is the start of the trained one, the rest never changes."""
+
+
+class Prompt(nn.Module):
+    """The fixed prompt: its tokens and its pooled vector, computed once."""
+
+    def __init__(self, tokens: int, backbone: BackboneConfig) -> None:
+        super().__init__()
+        self.tokens_SD = nn.Parameter(0.02 * torch.randn(tokens, backbone.context_dim))
+        self.pooled_D = nn.Parameter(torch.zeros(backbone.pooled_dim))
+
+
+def build_backbone(config: BackboneConfig, latent: LatentConfig) -> FluxTransformer2DModel:
+    """The unmodified Flux transformer at the config's sizes.
+
+    Raises:
+        ValueError: the rotary axes do not fill a head.
+    """
+    if config.hidden % config.heads or sum(config.axes) != config.hidden // config.heads:
+        raise ValueError(
+            f"Rotary axes {config.axes} must sum to hidden / heads = {config.hidden} / {config.heads}; "
+            "correct the backbone config."
+        )
+    return FluxTransformer2DModel(
+        in_channels=latent.token_values,
+        num_layers=config.double_blocks,
+        num_single_layers=config.single_blocks,
+        attention_head_dim=config.hidden // config.heads,
+        num_attention_heads=config.heads,
+        joint_attention_dim=config.context_dim,
+        pooled_projection_dim=config.pooled_dim,
+        guidance_embeds=config.guidance_embeds,
+        axes_dims_rope=config.axes,
+    )
+
+
+def build_encoder(config: EncoderConfig) -> SiglipVisionModel:
+    """The SigLIP vision tower without its pooling head."""
+    return SiglipVisionModel(
+        SiglipVisionConfig(
+            hidden_size=config.hidden,
+            intermediate_size=config.intermediate,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            image_size=config.image_px,
+            patch_size=config.patch_px,
+            vision_use_head=False,
+        )
+    )
+
+
+@dataclass
+class FrozenParts:
+    """Everything that training leaves alone; in evaluation mode, without gradients."""
+
+    config: NetworkConfig
+    autoencoder: Autoencoder
+    backbone: FluxTransformer2DModel
+    prior: Prior
+    encoder: SiglipVisionModel
+    prompt: Prompt
+    connector: Connector
+    """Start of the trained connector, not used once an adapter brings its own."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parts live."""
+        return self.prompt.tokens_SD.device
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Part name -> module, in the order of FROZEN_FILES."""
+        return {name: getattr(self, name) for name in FROZEN_FILES}
+
+    def lrp(self, lq_01_BCHW: Tensor) -> Tensor:
+        """Restore lightly: LQ to LRP, both in [0, 1], any size."""
+        return restore_lightly(self.prior, lq_01_BCHW)
+
+    @torch.no_grad()
+    def encode(self, image_pm1_BCHW: Tensor) -> Tensor:
+        """Picture in [-1, 1] to its scaled, packed latent (B, T, D).
+
+        Raises:
+            ValueError: a side is no multiple of a token's side.
+        """
+        height_px, width_px = image_pm1_BCHW.shape[-2:]
+        token_px = self.config.latent.token_px
+        if height_px % token_px or width_px % token_px:
+            raise ValueError(
+                f"A picture of {width_px}x{height_px} px cannot be packed: both sides must be multiples of {token_px} px; "
+                "pad it first."
+            )
+        code_BCHW = self.autoencoder.encode(image_pm1_BCHW)
+        return pack(self.config.latent.scale * (code_BCHW - self.config.latent.shift), self.config.latent.packing)
+
+    @torch.no_grad()
+    def decode(self, z_BTD: Tensor, height_px: int, width_px: int) -> Tensor:
+        """Packed latent to a picture in about [-1, 1], not clamped."""
+        latent = self.config.latent
+        code_BCHW = unpack(z_BTD, height_px // latent.token_px, width_px // latent.token_px, latent.packing)
+        return self.autoencoder.decode(code_BCHW / latent.scale + latent.shift)
+
+    @torch.no_grad()
+    def features(self, lrp_01_BCHW: Tensor) -> Tensor:
+        """Last hidden state (B, S, E) of the image encoder; the aspect ratio is not kept, as released."""
+        side = self.config.encoder.image_px
+        seen = F.interpolate(lrp_01_BCHW, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+        states: Tensor = self.encoder(pixel_values=seen * 2 - 1).last_hidden_state
+        return states
+
+
+def build(config: NetworkConfig) -> FrozenParts:
+    """Make all parts with their default initialisation."""
+    return FrozenParts(
+        config=config,
+        autoencoder=build_autoencoder(config.autoencoder, config.latent),
+        backbone=build_backbone(config.backbone, config.latent),
+        prior=Prior(config.prior),
+        encoder=build_encoder(config.encoder),
+        prompt=Prompt(config.prompt_tokens, config.backbone),
+        connector=Connector(config.encoder.hidden, config.backbone.context_dim),
+    )
+
+
+def load_frozen(directory: Path, device: torch.device | str = "cpu") -> FrozenParts:
+    """Read a bundle.
+
+    Raises:
+        ValueError: a file is missing, cut, or holds other tensors than the config implies.
+    """
+    parts = build(NetworkConfig.load(directory))
+    for name, module in parts.modules().items():
+        read_weights(directory / FROZEN_FILES[name], module)
+        module.to(device).eval().requires_grad_(requires_grad=False)
+    return parts
+
+
+def read_weights(path: Path, module: nn.Module) -> None:
+    """Fill a module from one safetensors file.
+
+    Raises:
+        ValueError: the file is missing, cut, or holds other tensors than the module.
+    """
+    try:
+        state = load_file(path)
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"Expected weights at {path}, found no file. Restore it from the release or train the bundle again."
+        ) from error
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is no readable safetensors file ({error}). Restore it from the release.") from error
+    own = module.state_dict()
+    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    advice = f"Use weights and {CONFIG_FILE} of one bundle."
+    if missing or unknown:
+        raise ValueError(f"{path} does not fit the config: lacks {missing[:3]}, has unknown {unknown[:3]}. {advice}")
+    for key, tensor in state.items():
+        if tensor.shape != own[key].shape:
+            raise ValueError(f"{path}: {key} is {list(tensor.shape)}, expected {list(own[key].shape)}. {advice}")
+    module.load_state_dict({key: tensor.to(own[key].dtype) for key, tensor in state.items()})
+
+
+def write_weights(path: Path, module: nn.Module, dtype: torch.dtype = torch.float16) -> None:
+    """Write a module's tensors to one safetensors file; floating ones as `dtype`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {k: (v.to(dtype) if v.is_floating_point() else v).detach().cpu().contiguous() for k, v in module.state_dict().items()}
+    temporary = path.with_suffix(".partial")
+    save_file(state, temporary)
+    temporary.replace(path)
+
+
+def hashes(directory: Path) -> dict[str, str]:
+    """File name -> sha256 of the config and of every frozen part.
+
+    Raises:
+        ValueError: a file is missing.
+    """
+    found: dict[str, str] = {}
+    for name in (CONFIG_FILE, *FROZEN_FILES.values()):
+        path = directory / name
+        if not path.is_file():
+            raise ValueError(
+                f"Expected {name} in the bundle {directory}, found none. Restore it from the release or train the bundle again."
+            )
+        found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
