@@ -18,7 +18,8 @@ from components.evaluate.restore_pairs import METHODS, Example, HeldOut, restore
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.sheet import contact_sheet
 from components.imaging import codec, iqa
-from components.imaging.restorer import Restorer, SamplerSettings
+from components.imaging.restorer import Restorer
+from components.imaging.sampler import SamplerSettings
 from components.records import EvalReport, MetricSummary, Progress, TrainRun, content_hash, quiet
 
 OPERATOR = "evaluate-1"
