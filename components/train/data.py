@@ -1,0 +1,189 @@
+"""From rows of a pairs manifest to what the network is trained on.
+
+Pixels are made again from recipe and shard bytes; what the frozen parts make of them (LRP, latent, image features) is
+computed once per pair where it is kept.
+
+Shapes: B batch, T tokens, D values per token, S semantic tokens, E feature width.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from components.backends.storage import Storage
+from components.errors import TrainError
+from components.imaging import codec
+from components.imaging.degrade import recipe
+from components.imaging.degrade.recipe import Recipe
+from models.bundle import FrozenParts
+
+OPERATOR = "features-1"
+CHUNK = 64
+"""Pairs per feature file."""
+DECODED = 8
+"""Decoded pictures that are kept while pairs of the same picture follow each other."""
+
+Features = Mapping[str, Tensor]
+"""lq_u8 (B, 3, H, W) uint8; lrp_01 (B, 3, H, W) float16; x0_BTD and features_BSE float32."""
+Tick = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+
+class PairPixels:
+    """Makes the pixels of pairs."""
+
+    def __init__(self, store: Storage, rows: Sequence[Mapping[str, Any]], *, crop_px: int | None = None) -> None:
+        """Check the recipes.
+
+        Args:
+            store: where the shards are.
+            rows: of a pairs manifest.
+            crop_px: side that every recipe must ask for; None for any, if it is the same for all.
+
+        Raises:
+            TrainError: there is no pair, or the crops differ.
+        """
+        if not rows:
+            raise TrainError(
+                "Expected training pairs, the manifest has none. Curate more pictures or lower curate.minimum settings."
+            )
+        self.store, self.rows = store, rows
+        self.recipes = [Recipe.model_validate_json(row["recipe"]) for row in rows]
+        sides = {made.crop_px for made in self.recipes}
+        expected = {crop_px} if crop_px else sides
+        if len(sides) != 1 or sides != expected or None in sides:
+            raise TrainError(
+                f"Expected pairs of one square crop{f' of {crop_px} px' if crop_px else ''}, the recipes say "
+                f"{sorted(map(str, sides))}. Set synthesize.crop_px and train.crop_px to the same value."
+            )
+        self._decode = lru_cache(maxsize=DECODED)(self._read)
+
+    def _read(self, shard: str, offset: int, length: int) -> codec.Image:
+        return codec.decode(self.store.read_range(shard, offset, length)).image_u8
+
+    def make(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """HQ and LQ of some rows, each (B, 3, H, W) uint8."""
+        both: tuple[list[codec.Image], list[codec.Image]] = ([], [])
+        for index in indices:
+            row = self.rows[index]
+            made = recipe.apply(self._decode(row["shard"], row["offset"], row["length"]), self.recipes[index])
+            for side, image in zip(both, made, strict=True):
+                side.append(image)
+        hq_u8, lq_u8 = (torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous() for images in both)
+        return hq_u8, lq_u8
+
+
+class FeatureSource(Protocol):
+    """Gives what the frozen parts made of pairs."""
+
+    def take(self, indices: Sequence[int]) -> Features:
+        """Features of some rows, stacked, on the processor."""
+
+
+@dataclass
+class LiveFeatures:
+    """Computes features each time they are asked for."""
+
+    pixels: PairPixels
+    frozen: FrozenParts
+
+    @torch.no_grad()
+    def take(self, indices: Sequence[int]) -> Features:
+        """See FeatureSource; in float32, as released."""
+        hq_u8, lq_u8 = self.pixels.make(indices)
+        device = self.frozen.device
+        lrp_01 = self.frozen.lrp(lq_u8.to(device).float() / 255).clamp(0, 1).half()
+        made = {
+            "lq_u8": lq_u8,
+            "lrp_01": lrp_01,
+            "x0_BTD": self.frozen.encode(hq_u8.to(device).float() / 127.5 - 1),
+            "features_BSE": self.frozen.features(lrp_01.float()),
+        }
+        return {name: tensor.cpu() for name, tensor in made.items()}
+
+
+class KeptFeatures:
+    """Features of the pairs that a run needs, in memory or mapped from files."""
+
+    def __init__(self, needed: Sequence[int], chunks: Sequence[Features]) -> None:
+        """Take chunks that hold the needed rows in their order."""
+        self.place = {row: (at // CHUNK, at % CHUNK) for at, row in enumerate(needed)}
+        self.chunks = chunks
+
+    def take(self, indices: Sequence[int]) -> Features:
+        """See FeatureSource."""
+        places = [self.place[index] for index in indices]
+        return {name: torch.stack([self.chunks[chunk][name][at] for chunk, at in places]) for name in self.chunks[0]}
+
+
+def keep_in_memory(live: LiveFeatures, needed: Sequence[int], *, batch: int, tick: Tick) -> KeptFeatures:
+    """Compute the features of the needed rows now and keep them."""
+    parts = [needed[start : start + CHUNK] for start in range(0, len(needed), CHUNK)]
+    chunks = []
+    for part in parts:
+        chunks.append(_chunk(live, part, batch))
+        tick(min(len(chunks) * CHUNK, len(needed)), len(needed))
+    return KeptFeatures(needed, chunks)
+
+
+def write_chunks(
+    live: LiveFeatures, needed: Sequence[int], folder: Path, *, batch: int, share: tuple[int, int], tick: Tick
+) -> None:
+    """Compute the features of the needed rows into files; those that are there already stay.
+
+    Args:
+        live: computes them.
+        needed: rows, in the order in which they are kept.
+        folder: named by everything that decides the features.
+        batch: pairs per forward pass.
+        share: (rank, processes); each process makes every processes-th file.
+        tick: called after each file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rank, processes = share
+    for number, start in enumerate(range(0, len(needed), CHUNK)):
+        part = needed[start : start + CHUNK]
+        path = folder / _name(number)
+        if number % processes == rank and not path.is_file():
+            partial = path.with_suffix(f".{os.getpid()}.partial")
+            save_file(dict(_chunk(live, part, batch)), partial)
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
+        tick(min(start + CHUNK, len(needed)), len(needed))
+
+
+def open_chunks(needed: Sequence[int], folder: Path) -> KeptFeatures:
+    """Map the files that `write_chunks` made.
+
+    Raises:
+        TrainError: one is missing or damaged.
+    """
+    chunks = []
+    for number in range(-(-len(needed) // CHUNK)):
+        path = folder / _name(number)
+        try:
+            chunks.append(load_file(path))
+        except (OSError, SafetensorError) as error:
+            raise TrainError(f"The cached features {path} cannot be read: {error}. Delete them and run again.") from error
+    return KeptFeatures(needed, chunks)
+
+
+def _name(number: int) -> str:
+    return f"{number:06d}.safetensors"
+
+
+def _chunk(live: LiveFeatures, rows: Sequence[int], batch: int) -> Features:
+    made = [live.take(rows[start : start + batch]) for start in range(0, len(rows), batch)]
+    return {name: torch.cat([part[name] for part in made]) for name in made[0]}
