@@ -16,6 +16,15 @@ def golden(name):
     return load_file(GOLDEN / f"{name}.safetensors")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Tiny tensors are slower on several threads, much slower when the machine is busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def golden_config():
     sizes = json.loads((GOLDEN / "config.json").read_text())["config"]
