@@ -7,6 +7,7 @@ one forward pass unless the caller asks for batches, whose rounding may move a v
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -78,6 +79,20 @@ class Restorer:
     def identity(self) -> str:
         """Hash of everything that decides a result beside picture and seed."""
         return content_hash(self.hashes, self.adapter_sha256, self.sampler)
+
+    def with_sampler(self, sampler: SamplerSettings) -> Restorer:
+        """The same weights under another sampler; nothing is loaded again.
+
+        Raises:
+            WeightsError: the sampler does not fit the network.
+        """
+        other = copy.copy(self)
+        try:
+            other.sampler = sampler
+            other.pipeline = Pipeline(self.pipeline.frozen, self.pipeline.adapter, Sampler(**sampler.model_dump()))
+        except ValueError as error:
+            raise WeightsError(str(error)) from error
+        return other
 
     def restore(self, images_u8: Sequence[Image], seeds: Sequence[int] | None = None) -> list[RestoredPicture]:
         """Restore pictures of any size from 1x1 px, in the given order.
