@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -190,6 +191,57 @@ class Registry:
         """Read a text file of a version."""
         with TemporaryDirectory() as folder:
             return self.download(version, Path(folder), part).read_text()
+
+
+@dataclass(frozen=True)
+class Package:
+    """What a model that takes and gives pictures is saved from."""
+
+    script: Path
+    """Python file that calls `mlflow.models.set_model`."""
+    code: Sequence[Path]
+    """Folders of the packages that the script imports."""
+    artifacts: Mapping[str, Path]
+    """Name -> file or folder that the script finds in its context."""
+    config: Mapping[str, Any]
+    """Settings that whoever loads the model may change."""
+    parameters: Mapping[str, int]
+    """Name -> default of what a request may set."""
+    requirements: Sequence[str]
+    """Pinned distributions; given, so that nothing is guessed or asked from a network."""
+    example: bytes
+    """A small encoded picture."""
+    files: Mapping[str, str]
+    """Name -> text of further files beside the model."""
+
+
+def save_package(package: Package, folder: Path) -> Path:
+    """Write a pyfunc model whose input and output are a column `image` of encoded pictures.
+
+    Args:
+        package: what goes in.
+        folder: must not exist yet.
+    """
+    import pandas as pd
+    from mlflow.models import ModelSignature
+    from mlflow.pyfunc import save_model
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+
+    picture = Schema([ColSpec(DataType.binary, "image")])
+    asked = ParamSchema([ParamSpec(name, DataType.long, default) for name, default in package.parameters.items()])
+    save_model(
+        str(folder),
+        python_model=str(package.script),
+        code_paths=[str(path) for path in package.code],
+        artifacts={name: str(path) for name, path in package.artifacts.items()},
+        model_config=dict(package.config),
+        signature=ModelSignature(inputs=picture, outputs=picture, params=asked),
+        input_example=(pd.DataFrame({"image": [package.example]}), dict(package.parameters)),
+        pip_requirements=list(package.requirements),
+    )
+    for name, text in package.files.items():
+        (folder / name).write_text(text)
+    return folder
 
 
 def _record(entry: Any, alias: str) -> ModelVersion:

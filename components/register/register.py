@@ -1,0 +1,178 @@
+"""Registration: an evaluated run -> a model version that carries code, weights, card and lineage."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from components.backends import manifest
+from components.backends.registry import CHALLENGER, Package, save_package
+from components.backends.storage import Storage, file_sha256
+from components.backends.tracking import Tracker
+from components.errors import RegistryError, WeightsError
+from components.imaging import codec
+from components.records import EvalReport, Expectations, ModelVersion, TrainRun, content_hash
+from components.register.card import model_card
+from components.register.names import ADAPTER, BUNDLE
+from components.register.settings import RegisterSettings
+from models.bundle import hashes
+
+OPERATOR = "register-1"
+REPOSITORY = Path(__file__).resolve().parents[2]
+CODE = ("components", "models")
+NOT_CODE = ("__pycache__", "*.pyc", "*.safetensors", "*.partial", "tiny", ".*")
+"""What lies among the code and does not travel with it; the weights do so as artifacts."""
+SCRIPT = Path(__file__).with_name("model.py")
+REQUIREMENTS = (
+    "mlflow", "torch", "diffusers", "transformers", "safetensors", "numpy", "pandas", "pillow",
+    "opencv-python-headless", "pydantic",
+)  # fmt: skip
+"""Distributions that the served code imports."""
+
+
+def register_run(
+    tracker: Tracker,
+    run: TrainRun,
+    report: EvalReport,
+    settings: RegisterSettings,
+    *,
+    base: Path,
+    store: Storage,
+    git_revision: str,
+) -> ModelVersion:
+    """Make a run a model version with alias `challenger`; the same run and report give the same version.
+
+    Args:
+        tracker: the registry.
+        run: what was trained.
+        report: its evaluation; the version samples as it did.
+        settings: name and licences.
+        base: bundle directory of the frozen parts that the run was trained on.
+        store: holds the adapter and the manifests.
+        git_revision: revision of the program.
+
+    Raises:
+        RegistryError: the report is of another checkpoint, or the registry is away.
+        WeightsError: bundle or adapter are not the ones that the run names.
+    """
+    if report.checkpoint_sha256 != run.checkpoint_sha256:
+        raise RegistryError(
+            f"Expected a report on checkpoint {run.checkpoint_sha256[:12]}, got one on {report.checkpoint_sha256[:12]}. "
+            f"Evaluate this run: lucidflux evaluate run:{run.run_id}"
+        )
+    key = content_hash(OPERATOR, run, report, settings.model, settings.base_licence, settings.scoring_licence)
+    if (found := tracker.find(settings.model, key)) is not None:
+        tracker.set_alias(found.name, CHALLENGER, found.version)
+        return found.model_copy(update={"alias": CHALLENGER})
+    facts, images = describe(run, report, settings, store=store, git_revision=git_revision)
+    card = model_card(run, report, settings, facts)
+    files = {
+        "card.md": card,
+        "lineage.json": json.dumps(facts, indent=1, sort_keys=True),
+        "training_images.json": json.dumps(images),
+    }
+    with TemporaryDirectory() as scratch:
+        package = _package(Path(scratch), run, report, base=base, store=store, files=files)
+        folder = save_package(package, Path(scratch) / "model")
+        return tracker.register(
+            settings.model, folder, key=key, run_id=run.run_id, tags=_tags(facts), card=card, licence=settings.base_licence
+        )
+
+
+def describe(
+    run: TrainRun, report: EvalReport, settings: RegisterSettings, *, store: Storage, git_revision: str
+) -> tuple[dict[str, Any], list[str]]:
+    """Say what a version comes from.
+
+    Returns:
+        (lineage, sorted ids of the pictures that were trained on).
+    """
+    curation = run.pairs.curation
+    dataset = curation.dataset
+    trained = {row["hq_id"] for row in manifest.query(store, run.pairs.manifest, "select distinct hq_id from rows")}
+    rows = manifest.query(store, curation.manifest, "select id, licence from rows where verdict = 'kept' order by licence, id")
+    licences = [row["licence"] for row in rows if row["id"] in trained]
+    checked: tuple[Expectations, ...] = (dataset.expectations, curation.before, curation.after, run.pairs.expectations)
+    facts = {
+        "run_id": run.run_id,
+        "dataset": dataset.name,
+        "dataset_version": dataset.dvc_md5,
+        "dataset_git_revision": dataset.git_revision,
+        "manifest": dataset.manifest.sha256,
+        "curated_manifest": curation.manifest.sha256,
+        "pairs_manifest": run.pairs.manifest.sha256,
+        "settings": run.settings,
+        "git_revision": git_revision,
+        "expectations": {suite.suite: suite.model_dump(mode="json", exclude={"suite"}) for suite in checked},
+        "expectations_passed": all(suite.passed for suite in checked),
+        "evaluation": {"sha256": content_hash(report), "scores_manifest": report.scores.sha256, "page": report.html},
+        "checkpoint": {"key": run.checkpoint, "sha256": run.checkpoint_sha256, "step": run.step},
+        "base": run.base,
+        "sampler": report.sampler,
+        "licences": {"weights": settings.base_licence, "scoring": settings.scoring_licence},
+        "training_images": len(trained),
+        "training_licences": {name: licences.count(name) for name in dict.fromkeys(licences)},
+    }
+    return facts, sorted(trained)
+
+
+def _tags(facts: Mapping[str, Any]) -> dict[str, str]:
+    """The part of the lineage that is searched for; the whole is in lineage.json."""
+    plain = (
+        "dataset", "dataset_version", "manifest", "curated_manifest", "pairs_manifest", "settings", "git_revision",
+        "expectations_passed", "training_images",
+    )  # fmt: skip
+    tags = {f"lucidflux.{name}": str(facts[name]) for name in plain}
+    tags["lucidflux.checkpoint"] = facts["checkpoint"]["sha256"]
+    tags["lucidflux.evaluation"] = facts["evaluation"]["sha256"]
+    return tags | {f"lucidflux.base.{name}": digest for name, digest in facts["base"].items()}
+
+
+def _package(
+    scratch: Path, run: TrainRun, report: EvalReport, *, base: Path, store: Storage, files: Mapping[str, str]
+) -> Package:
+    """Collect code and weights under fixed names."""
+    for name in CODE:
+        shutil.copytree(REPOSITORY / name, scratch / "code" / name, ignore=shutil.ignore_patterns(*NOT_CODE))
+    _collect_weights(scratch / BUNDLE, run, base=base, store=store)
+    gradient = np.linspace(0, 255, 32 * 32 * 3).reshape(32, 32, 3).astype(np.uint8)
+    return Package(
+        script=SCRIPT,
+        code=[scratch / "code" / name for name in CODE],
+        artifacts={BUNDLE: scratch / BUNDLE},
+        config=report.sampler,
+        parameters={"seed": 0, "steps": 0},
+        requirements=[f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in REQUIREMENTS],
+        example=codec.encode_png(gradient),
+        files=files,
+    )
+
+
+def _collect_weights(folder: Path, run: TrainRun, *, base: Path, store: Storage) -> None:
+    """Link the frozen parts and the adapter into one folder, after comparing them with the run."""
+    try:
+        found = hashes(base)
+    except ValueError as error:
+        raise WeightsError(str(error)) from error
+    if changed := sorted(name for name, digest in run.base.items() if found.get(name) != digest):
+        raise WeightsError(
+            f"Run {run.run_id} was trained on other frozen parts than {base} holds now (changed: {', '.join(changed)}). "
+            "Register it with the parts that it was trained on, or train again."
+        )
+    adapter = store.fetch(run.checkpoint)
+    if file_sha256(adapter) != run.checkpoint_sha256:
+        raise WeightsError(f"The adapter {run.checkpoint} is not the one that run {run.run_id} left. Train again.")
+    folder.mkdir()
+    for source, name in [*((base / name, name) for name in found), (adapter, ADAPTER)]:
+        try:
+            # MLflow follows no symbolic links
+            (folder / name).hardlink_to(source.resolve())
+        except OSError:
+            shutil.copyfile(source, folder / name)

@@ -1,0 +1,63 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from components.backends import manifest
+from components.backends.storage import LocalStorage, file_sha256
+from components.records import EvalReport, TrainRun
+from tests.records import report, train_run
+
+SAMPLER = {"steps": 2, "start": 0.6, "guidance": 1.0, "shift": "none", "colour": "wavelet", "tile_px": 64, "overlap_px": 16}
+
+
+@dataclass
+class Trained:
+    """A run of random weights, complete enough to be registered."""
+
+    base: Path
+    store: LocalStorage
+    run: TrainRun
+    report: EvalReport
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    import torch
+
+    from models import bundle
+    from models.config import TINY
+    from models.lucidflux import Adapter
+
+    folder = tmp_path_factory.mktemp("trained")
+    torch.manual_seed(0)
+    backbone = TINY.backbone.model_copy(update={"hidden": 32, "heads": 2, "axes": (4, 6, 6), "single_blocks": 1})
+    config = TINY.model_copy(update={"backbone": backbone})
+    frozen = bundle.build(config)
+    config.save(folder / "base")
+    for name, module in frozen.modules().items():
+        bundle.write_weights(folder / "base" / bundle.FROZEN_FILES[name], module)
+    adapter = Adapter.from_backbone(config, frozen)
+    for parameter in adapter.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    adapter.save(folder / "adapter.safetensors")
+    store = LocalStorage(folder / "objects")
+    store.put_file("checkpoints/adapter.safetensors", folder / "adapter.safetensors")
+    images = [
+        {"id": name * 64, "origin": name, "licence": licence, "verdict": "kept"}
+        for name, licence in (("1", "CC0"), ("2", "CC0"), ("3", "own"))
+    ]
+    pairs = [{"id": f"{name}{epoch}", "hq_id": name * 64, "epoch": epoch} for name in ("1", "3") for epoch in (0, 1)]
+    made = train_run("unset")
+    curation = made.pairs.curation.model_copy(update={"manifest": manifest.write(store, "images", images)})
+    pair_set = made.pairs.model_copy(update={"manifest": manifest.write(store, "pairs", pairs), "curation": curation})
+    run = made.model_copy(
+        update={
+            "pairs": pair_set,
+            "checkpoint": "checkpoints/adapter.safetensors",
+            "checkpoint_sha256": file_sha256(folder / "adapter.safetensors"),
+            "base": bundle.hashes(folder / "base"),
+        }
+    )
+    scores = report(22.0).model_copy(update={"checkpoint_sha256": run.checkpoint_sha256, "sampler": SAMPLER})
+    return Trained(folder / "base", store, run, scores)
