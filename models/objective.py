@@ -15,7 +15,8 @@ from models.lucidflux import Adapter, Condition, Prepared, velocity
 
 TimeKind = Literal["restoration", "balanced", "uniform", "released"]
 """`restoration`: 3/4 uniform in RESTORATION_SPAN, where sampling from the LRP spends its steps, else `balanced`;
-`balanced`: sigmoid of a normal; `uniform`: in [0, 1); `released`: sigmoid(n + 3.1582), as the authors' training program draws it."""
+`balanced`: sigmoid of a normal; `uniform`: in [0, 1);
+`released`: sigmoid(n + 3.1582), as the authors' training program draws it."""
 RESTORATION_SPAN = (0.02, 0.65)
 RELEASED_SHIFT = 3.1582
 
