@@ -5,11 +5,13 @@ Shapes: B batch, T tokens, D values per token.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from components.train.data import FeatureSource
 from components.train.order import draw, pair_of
@@ -54,7 +56,9 @@ class Batches:
         normal_B, uniform_B = (
             torch.tensor([getattr(one, name) for one in draws], device=self.device) for name in ("normal", "uniform")
         )
-        lq_pm1 = taken["lq_u8"].float() / 127.5 - 1
+        lq_pm1, lrp_pm1 = (
+            _channels_last(image) for image in (taken["lq_u8"].float() / 127.5 - 1, taken["lrp_01"].float() * 2 - 1)
+        )
         return Batch(
             pairs=tuple(self.ids[row] for row in rows),
             x0_BTD=taken["x0_BTD"],
@@ -62,12 +66,17 @@ class Batches:
             t_B=sample_time(self.settings.time_sampling, normal_B, uniform_B),
             condition=Condition(
                 hint_lq_pm1=lq_pm1,
-                hint_lrp_pm1=taken["lrp_01"].float() * 2 - 1,
+                hint_lrp_pm1=lrp_pm1,
                 features_BSE=taken["features_BSE"],
                 height_px=lq_pm1.shape[2],
                 width_px=lq_pm1.shape[3],
             ),
         )
+
+
+def _channels_last(image_BCHW: Tensor) -> Tensor:
+    """The layout in which the hint convolutions are a quarter faster on processors."""
+    return image_BCHW.contiguous(memory_format=torch.channels_last)
 
 
 class Objective(nn.Module):
@@ -81,11 +90,22 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Loss per sample (B,), in float32."""
-        with torch.autocast(self.frozen.device.type, dtype=torch.bfloat16, enabled=self.settings.precision == "bf16"):
+        with self._precision():
             loss_B: Tensor = flow_matching_loss(
                 self.adapter, self.frozen, batch.x0_BTD, batch.noise_BTD, batch.t_B, batch.condition, self.settings.guidance
             )
         return loss_B.float()
+
+    @contextlib.contextmanager
+    def _precision(self) -> Iterator[None]:
+        if self.settings.precision == "fp32":
+            yield
+            return
+        kind = self.frozen.device.type
+        # torch's fused attention is six times slower in bfloat16 than in float32 on processors; the unfused one is not
+        attention = sdpa_kernel(SDPBackend.MATH) if kind == "cpu" else contextlib.nullcontext()
+        with attention, torch.autocast(kind, dtype=torch.bfloat16):
+            yield
 
     @torch.no_grad()
     def control_size(self, batch: Batch) -> dict[str, float]:

@@ -22,14 +22,28 @@ from components.train.engine import BadLoss, BatchT, Update, build_optimizer, ch
 from components.train.settings import TrainSettings
 
 CONFIG = Path(__file__).resolve().parents[2] / "infra" / "deepspeed" / "zero2.json"
+MAX_BUCKET = 200_000_000
+"""Numbers per message between processes; 0.8 GB in float32."""
 
 
-def filled_config(settings: TrainSettings) -> dict[str, Any]:
-    """infra/deepspeed/zero2.json with its `auto` values taken from the settings."""
+def filled_config(settings: TrainSettings, weights: int) -> dict[str, Any]:
+    """infra/deepspeed/zero2.json with its `auto` values taken from the settings.
+
+    Args:
+        settings: of the run.
+        weights: trained numbers; a bucket is never larger, as DeepSpeed allocates it whole.
+    """
     config: dict[str, Any] = json.loads(CONFIG.read_text(encoding="utf-8"))
     config["train_micro_batch_size_per_gpu"] = settings.micro_batch_size
     config["gradient_accumulation_steps"] = settings.accumulation
     config["gradient_clipping"] = settings.gradient_clip
+    bucket = min(MAX_BUCKET, weights)
+    # one process sends nothing, so that gathering gradients into one piece is only a copy
+    config["zero_optimization"] |= {
+        "allgather_bucket_size": bucket,
+        "reduce_bucket_size": bucket,
+        "contiguous_gradients": settings.processes > 1,
+    }
     return config
 
 
@@ -66,8 +80,11 @@ class ZeroEngine(Generic[BatchT]):
         """Partition every parameter of `objective`, which maps a batch to losses (B,); processes must have met."""
         self.settings = settings
         self.named = dict(objective.named_parameters())
+        weights = sum(parameter.numel() for parameter in self.named.values())
         self.engine, self.zero, _, _ = import_deepspeed().initialize(
-            model=objective, optimizer=build_optimizer(settings, self.named.values()), config=filled_config(settings)
+            model=objective,
+            optimizer=build_optimizer(settings, self.named.values()),
+            config=filled_config(settings, weights),
         )
 
     def update(self, batches: Iterable[BatchT], rate: float) -> Update:
