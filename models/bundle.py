@@ -8,8 +8,6 @@ Shapes: B batch, C channels, H W picture height and width in px, T tokens, D val
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,18 +22,22 @@ from transformers import SiglipVisionConfig, SiglipVisionModel
 from models.autoencoder import Autoencoder, build_autoencoder
 from models.config import CONFIG_FILE, BackboneConfig, EncoderConfig, LatentConfig, NetworkConfig
 from models.connector import Connector
+from models.files import FROZEN_FILES, hashes
 from models.latents import pack, unpack
 from models.prior import Prior, restore_lightly
 
-FROZEN_FILES: Mapping[str, str] = {
-    "autoencoder": "autoencoder.safetensors",
-    "backbone": "backbone.safetensors",
-    "prior": "prior.safetensors",
-    "encoder": "encoder.safetensors",
-    "prompt": "prompt.safetensors",
-    "connector": "connector.safetensors",
-}
-"""Part -> file; the connector is the start of the trained one, the rest never changes."""
+__all__ = [
+    "FROZEN_FILES",
+    "FrozenParts",
+    "Prompt",
+    "build",
+    "build_backbone",
+    "build_encoder",
+    "hashes",
+    "load_frozen",
+    "read_weights",
+    "write_weights",
+]
 
 
 class Prompt(nn.Module):
@@ -203,20 +205,3 @@ def write_weights(path: Path, module: nn.Module, dtype: torch.dtype = torch.floa
     temporary = path.with_suffix(".partial")
     save_file(state, temporary)
     temporary.replace(path)
-
-
-def hashes(directory: Path) -> dict[str, str]:
-    """File name -> sha256 of the config and of every frozen part.
-
-    Raises:
-        ValueError: a file is missing.
-    """
-    found: dict[str, str] = {}
-    for name in (CONFIG_FILE, *FROZEN_FILES.values()):
-        path = directory / name
-        if not path.is_file():
-            raise ValueError(
-                f"Expected {name} in the bundle {directory}, found none. Restore it from the release or train the bundle again."
-            )
-        found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return found

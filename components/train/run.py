@@ -14,6 +14,7 @@ from components.train.events import Event, OnEvent, unheard
 from components.train.job import ADAPTER_FILE, JOB_FILE, RESULT_FILE, Job, Result, locked, write_text
 from components.train.launch import launch
 from components.train.settings import TrainSettings
+from models.files import hashes
 
 OUTCOME_FILE = "outcome.json"
 
@@ -75,8 +76,6 @@ def train(
 
 
 def _job(store: Storage, pairs: Manifest, settings: TrainSettings, *, base: Path, work: Path) -> Job:
-    from models.bundle import hashes
-
     if settings.engine == "plain" and settings.processes != 1:
         raise SettingsError(
             f"The plain engine is one process, train.processes is {settings.processes}. Set it to 1 or engine to zero2."
