@@ -12,6 +12,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from components.errors import DecodeError
@@ -43,7 +44,7 @@ class RestorationModel(PythonModel):
             Column `image` with PNG bytes, in the order of the input.
 
         Raises:
-            DecodeError: names the row that is no picture; none is restored then.
+            MlflowException: names the row that is no picture, as a bad request; none is restored then.
         """
         del context
         asked = params or {}
@@ -59,10 +60,10 @@ def _decoded(row: int, value: bytes | str) -> codec.Image:
     try:
         data = base64.b64decode(value, validate=True) if isinstance(value, str) else bytes(value)
         return codec.decode(data).image_u8
-    except DecodeError as error:
-        raise DecodeError(error.reason, f"row {row}: {error.detail}") from error
-    except ValueError as error:
-        raise DecodeError("not_base64", f"row {row}: expected bytes or base64 text") from error
+    except (DecodeError, ValueError) as error:
+        raise MlflowException.invalid_parameter_value(
+            f"Expected an encoded picture, as bytes or base64 text, in row {row} of column 'image': {error}. None was restored."
+        ) from error
 
 
 mlflow.models.set_model(RestorationModel())

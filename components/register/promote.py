@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from components.backends.state import Entry, Ledger
 from components.backends.tracking import Tracker
@@ -12,9 +13,7 @@ from components.records import GateResult, ModelVersion
 CHAMPION = "champion"
 
 
-def promote(
-    tracker: Tracker, ledger: Ledger, version: ModelVersion, gates: Sequence[GateResult], *, who: str
-) -> ModelVersion:
+def promote(tracker: Tracker, ledger: Ledger, version: ModelVersion, gates: Sequence[GateResult], *, who: str) -> ModelVersion:
     """Make a version the champion when every gate passed; a refusal is in the ledger too.
 
     Args:
@@ -29,12 +28,15 @@ def promote(
     """
     before = tracker.by_alias(version.name, CHAMPION)
     judged = version.model_copy(update={"alias": CHAMPION, "gates": tuple(gates)})
-    if before is not None and before.version == version.version and _last_champion(ledger, version.name) == version.version:
+    recorded = _last_champion(ledger, version.name)
+    moved = before is not None and before.version == version.version
+    if moved and recorded == version.version:
         return judged
     details = {"gates": [gate.model_dump(mode="json") for gate in gates], "run_id": version.run_id}
     failed = [gate for gate in gates if not gate.passed]
-    previous = before.version if before else None
-    action = {"model": version.name, "version": version.version, "previous_version": previous, "details": details}
+    # a promotion that was killed has moved the alias and not written its entry
+    previous = recorded if moved or before is None else before.version
+    action: dict[str, Any] = {"model": version.name, "version": version.version, "previous_version": previous, "details": details}
     if failed:
         reason = "; ".join(f"{gate.gate}: {gate.reason}" for gate in failed)
         ledger.append("refused", who=who, reason=reason, **action)

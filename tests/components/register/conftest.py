@@ -5,6 +5,7 @@ import pytest
 
 from components.backends import manifest
 from components.backends.storage import LocalStorage, file_sha256
+from components.backends.tracking import Tracker
 from components.records import EvalReport, TrainRun
 from tests.records import report, train_run
 
@@ -22,7 +23,25 @@ class Trained:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory):
+def tracker(tmp_path_factory):
+    """One registry for all tests, because making its database takes seconds; every test has its own model name."""
+    home = tmp_path_factory.mktemp("mlflow")
+    return Tracker(f"sqlite:///{home / 'mlflow.db'}", artifact_root=home / "artifacts", experiment="lucidflux")
+
+
+@pytest.fixture(scope="session")
+def one_thread():
+    """Tiny tensors are slower on several threads, much slower when the machine is busy."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, one_thread):
     import torch
 
     from models import bundle

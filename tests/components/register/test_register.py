@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.backends.tracking import Tracker
 from components.errors import RegistryError, WeightsError
 from components.imaging import codec
 from components.register.card import model_card
@@ -49,10 +48,10 @@ def test_the_card_says_what_may_not_be_sold(trained):
     assert "No FLUX" not in theirs
 
 
-def test_a_report_on_another_checkpoint_is_refused(trained, tmp_path):
+def test_a_report_on_another_checkpoint_is_refused(trained, tracker):
     other = trained.report.model_copy(update={"checkpoint_sha256": "0" * 64})
     with pytest.raises(RegistryError, match="Evaluate this run"):
-        register(Tracker("sqlite:///none", artifact_root=tmp_path, experiment="x"), trained, report=other)
+        register(tracker, trained, report=other)
 
 
 def imported(module, seen):
@@ -79,12 +78,6 @@ def test_the_requirements_name_everything_that_the_served_code_imports():
     wheels = importlib.metadata.packages_distributions()
     needed = {wheel.lower() for name in imported("components.register.model", set()) for wheel in wheels[name]}
     assert {name for name in needed if not name.startswith("mlflow-")} == set(REQUIREMENTS)
-
-
-@pytest.fixture(scope="module")
-def tracker(tmp_path_factory):
-    home = tmp_path_factory.mktemp("mlflow")
-    return Tracker(f"sqlite:///{home / 'mlflow.db'}", artifact_root=home / "artifacts", experiment="lucidflux")
 
 
 @pytest.fixture(scope="module")
