@@ -57,12 +57,23 @@ class Tracker(Registry):
             if new:
                 self.client.log_batch(run_id, metrics=new)
 
+    def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
+        """Give the (step, value) points of a metric by step; empty when it was never logged."""
+        with self.asking(f"read the metric {metric}"):
+            return sorted({point.step: point.value for point in self.client.get_metric_history(run_id, metric)}.items())
+
     def _logged(self, run_id: str, name: str) -> int:
         """Last step of a metric when this process first asked."""
         if (run_id, name) not in self._steps:
             history = self.client.get_metric_history(run_id, name)
             self._steps[run_id, name] = max((point.step for point in history), default=-1)
         return self._steps[run_id, name]
+
+    def history(self, run_id: str, name: str) -> list[tuple[float, float]]:
+        """(step, value) of a metric, in the order of the steps; empty when it was never logged."""
+        with self.asking("read metrics"):
+            points = self.client.get_metric_history(run_id, name)
+            return sorted((float(point.step), float(point.value)) for point in points)
 
     def log_input(self, run_id: str, *, name: str, digest: str, source: str, context: str) -> None:
         """Say which data a run read.

@@ -54,13 +54,14 @@ def test_settings_are_logged_flat(tracker):
 
 def test_a_step_is_logged_once_though_it_was_trained_twice(tracker):
     run_id = start(tracker, "metrics")
+    assert tracker.history(run_id, "loss") == []
     for step in range(4):
         tracker.log_metrics(run_id, step, {"loss": 1.0})
     resumed = again(tracker)
     for step in range(2, 6):
         resumed.log_metrics(run_id, step, {"loss": 1.0, "late": 2.0})
     assert [point.step for point in tracker.client.get_metric_history(run_id, "loss")] == [0, 1, 2, 3, 4, 5]
-    assert [point.step for point in tracker.client.get_metric_history(run_id, "late")] == [2, 3, 4, 5]
+    assert tracker.history(run_id, "late") == [(step, 2.0) for step in (2, 3, 4, 5)]
 
 
 def test_an_input_is_logged_once_with_its_own_digest(tracker):
