@@ -57,11 +57,6 @@ class Tracker(Registry):
             if new:
                 self.client.log_batch(run_id, metrics=new)
 
-    def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
-        """Give the (step, value) points of a metric by step; empty when it was never logged."""
-        with self.asking(f"read the metric {metric}"):
-            return sorted({point.step: point.value for point in self.client.get_metric_history(run_id, metric)}.items())
-
     def _logged(self, run_id: str, name: str) -> int:
         """Last step of a metric when this process first asked."""
         if (run_id, name) not in self._steps:
