@@ -125,9 +125,15 @@ def _ports() -> Iterator[Finding]:
 def _servers(workspace: Workspace) -> Iterator[Finding]:
     backend = workspace.profile.backend
     prefect = os.environ.get("PREFECT_API_URL", "")
-    yield _server("Prefect server", f"{prefect}/health" if prefect else "", "embedded in each command; PREFECT_API_URL names a shared one")
+    yield _server(
+        "Prefect server", f"{prefect}/health" if prefect else "", "embedded in each command; PREFECT_API_URL names a shared one"
+    )
     remote = backend.mlflow if backend.mlflow.startswith("http") else ""
-    yield _server("MLflow server", f"{remote}/health" if remote else "", f"SQLite in {workspace.home / 'mlflow'}; backend.mlflow names a shared one")
+    yield _server(
+        "MLflow server",
+        f"{remote}/health" if remote else "",
+        f"SQLite in {workspace.home / 'mlflow'}; backend.mlflow names a shared one",
+    )
     clone = (REPOSITORY / "pyproject.toml").is_file() and Path.cwd() is not None
     yield Finding(what="clone", state="ok" if clone else "note", said=str(REPOSITORY))
 

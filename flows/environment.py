@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -39,3 +40,5 @@ def prepare(home: Path) -> None:
     for name, value in (QUIET | inside).items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+    with contextlib.suppress(OSError):  # opening the workspace says it better
+        (home / "prefect").mkdir(parents=True, exist_ok=True)

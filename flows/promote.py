@@ -23,8 +23,8 @@ def promote(version: str, profile: str = "tiny", overrides: list[str] | None = N
         home: state folder; empty is LUCIDFLUX_HOME or `.lucidflux`.
     """
     workspace = open_workspace(profile, overrides, home)
-    name = version if "@" in version or "/" in version else f"{workspace.profile.register.model}/{version}"
-    promoted = tasks.promote_version(workspace, name, getpass.getuser())
+    name = version if "@" in version or "/" in version else f"{workspace.profile.registry.model}/{version}"
+    promoted = tasks.run(tasks.promote_version, workspace, name, getpass.getuser())
     table = [gate.model_dump(mode="json") for gate in promoted.gates]
     create_table_artifact(table, key="gates", description=f"{promoted.name}/{promoted.version} is @{promoted.alias}")
     return promoted
@@ -41,4 +41,4 @@ def rollback(reason: str, profile: str = "tiny", overrides: list[str] | None = N
         home: state folder; empty is LUCIDFLUX_HOME or `.lucidflux`.
     """
     workspace = open_workspace(profile, overrides, home)
-    return tasks.rollback_champion(workspace, reason, getpass.getuser())
+    return tasks.run(tasks.rollback_champion, workspace, reason, getpass.getuser())

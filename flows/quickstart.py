@@ -10,7 +10,6 @@ from typing import Any
 from components.backends.catalog import find
 from components.backends.storage import LocalStorage
 from components.backends.versioning import read_pin
-from components.errors import ManifestError, RegistryError
 from components.records import DatasetVersion, EvalReport, ModelVersion, Record, Restoration, TrainRun
 from flows.progress import reused
 from flows.settings import REPOSITORY
@@ -88,7 +87,10 @@ def _degraded_photos(workspace: Workspace, report: EvalReport) -> Path:
 
 def summary(result: Quickstart, workspace: Workspace, source: str) -> str:
     """The closing screen: only what the records hold."""
-    lines = ["", "Done." if not result.reused else f"Done. Found from an earlier run, not done again: {', '.join(result.reused)}."]
+    lines = [
+        "",
+        "Done." if not result.reused else f"Done. Found from an earlier run, not done again: {', '.join(result.reused)}.",
+    ]
     lines += ["", *_data(result, workspace, source), "", *_training(result), "", *_metrics(result.report), ""]
     lines += [
         f"Model       {result.model.name}/{result.model.version} is @{result.model.alias}",
@@ -117,7 +119,9 @@ def _data(result: Quickstart, workspace: Workspace, source: str) -> list[str]:
     lines += [f"  {count:5d}     {name}" for name, count in result.funnel.items()]
     lines.append(f"  keeps {share:.0%} of the ranked pictures (the paper keeps 20 %)" if share != 0.2 else "  keeps 20 %")
     for checked in (result.dataset.expectations, curation.before, curation.after, result.run.pairs.expectations):
-        lines.append(f"Expected    {checked.suite}: {'passed' if checked.passed else 'FAILED'} ({checked.evaluated} expectations)")
+        lines.append(
+            f"Expected    {checked.suite}: {'passed' if checked.passed else 'FAILED'} ({checked.evaluated} expectations)"
+        )
     return lines
 
 
@@ -130,10 +134,11 @@ def _pinned(result: Quickstart, source: str) -> str:
 
 def _training(result: Quickstart) -> list[str]:
     run = result.run
-    return [
+    sentence = (
         f"Trained     {run.step} steps on {run.pairs.manifest.rows} pairs; loss {run.loss_first:.4f} -> {run.loss_last:.4f} "
         f"(means of the first and the last tenth); MLflow run {run.run_id}"
-    ]
+    )
+    return [sentence]
 
 
 def _metrics(report: EvalReport) -> list[str]:

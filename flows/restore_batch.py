@@ -56,7 +56,7 @@ def restore_inputs(
         home: state folder; empty is LUCIDFLUX_HOME or `.lucidflux`.
     """
     workspace = open_workspace(profile, overrides, home)
-    made = tasks.restore_pictures(workspace, inputs, _folder(output), force=force)
+    made = tasks.run(tasks.restore_pictures, workspace, inputs, _folder(output), force=force)
     create_markdown_artifact(_summary(inputs, made), key="restoration", description=f"{made.restored} restored by {made.model}")
     return made
 

@@ -11,18 +11,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from components.imaging.sampler import SamplerSettings
-from components.register.settings import PromoteSettings, RegisterSettings
-from components.train.settings import TrainSettings
 from pydantic import BaseModel, Field, ValidationError
 
 from components.curate.settings import CurateSettings
 from components.errors import SettingsError, suggest
 from components.evaluate.settings import EvaluateSettings
+from components.imaging.sampler import SamplerSettings
 from components.ingest.settings import IngestSettings
 from components.records import Settings
+from components.register.settings import PromoteSettings, RegisterSettings
 from components.restore.settings import RestoreSettings
 from components.synthesize.settings import SynthesizeSettings
+from components.train.settings import TrainSettings
 
 PROFILES = Path(__file__).parent / "profiles"
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -56,7 +56,7 @@ class Profile(Settings):
     train: TrainSettings = TrainSettings()
     sampler: SamplerSettings = SamplerSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
-    register: RegisterSettings = RegisterSettings()
+    registry: RegisterSettings = RegisterSettings()
     promote: PromoteSettings = PromoteSettings()
     restore: RestoreSettings = RestoreSettings()
 

@@ -8,6 +8,7 @@ stay quick to import.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from prefect import Task, task
@@ -18,8 +19,12 @@ from components.errors import LucidfluxError
 from components.records import (
     Curation,
     DatasetVersion,
+    EvalReport,
     Manifest,
+    ModelVersion,
     PairSet,
+    Restoration,
+    TrainRun,
     content_hash,
 )
 from flows.progress import progress, reused
@@ -39,14 +44,15 @@ def _key(stage: str, *parts: Callable[[dict[str, Any]], object]) -> Key:
     return key
 
 
-def run(stage: Task[..., R], workspace: Workspace, *inputs: object) -> R:
+def run(stage: Task[..., R], workspace: Workspace, *inputs: object, **options: object) -> R:
     """Run a task; say when its result was found, and make it again when the objects behind it are gone."""
-    state = stage(workspace, *inputs, return_state=True)
+    state: Any = stage(workspace, *inputs, **options, return_state=True)
     result: R = state.result()
     if state.name == "Cached":
         if not _intact(workspace, result):
             get_run_logger().warning("%s: the objects of the earlier result are gone; running again", stage.name)
-            return stage.with_options(refresh_cache=True)(workspace, *inputs)
+            again: R = stage.with_options(refresh_cache=True)(workspace, *inputs, **options)
+            return again
         if (names := reused.get()) is not None:
             names.append(stage.name)
     return result
@@ -138,3 +144,150 @@ def synthesize_pairs(workspace: Workspace, curation: Curation) -> PairSet:
 
     made = synthesize(curation, workspace.profile.synthesize, objects=workspace.objects, progress=progress.get())
     return catalog.save(workspace.store, made)
+
+
+@task(
+    name="train-adapter",
+    cache_key_fn=_key(
+        "train",
+        lambda p: p["pairs"].manifest.sha256,
+        lambda p: p["workspace"].profile.train,
+        lambda p: p["workspace"].base_hashes,
+    ),
+    **KEEP,  # resumed by its checkpoints, never retried
+)
+def train_adapter(workspace: Workspace, pairs: PairSet) -> TrainRun:
+    """Pairs -> adapter and MLflow run."""
+    from components.backends import catalog
+    from components.train.run import train
+    from flows.tracked import tracked_training
+
+    profile = workspace.profile
+    with tracked_training(workspace, pairs) as (run_id, on_event):
+        outcome = train(
+            workspace.store,
+            pairs.manifest,
+            profile.train,
+            base=profile.base_folder,
+            work=workspace.home / "work",
+            on_event=on_event,
+            progress=progress.get(),
+        )
+    made = TrainRun(
+        run_id=run_id,
+        checkpoint=outcome.checkpoint,
+        checkpoint_sha256=outcome.sha256,
+        step=outcome.step,
+        pairs=pairs,
+        settings=content_hash(profile),
+        base=outcome.base,
+        loss_first=outcome.loss_first,
+        loss_last=outcome.loss_last,
+    )
+    return catalog.save(workspace.store, made)
+
+
+@task(
+    name="evaluate-adapter",
+    cache_key_fn=_key(
+        "evaluate",
+        lambda p: p["run"].checkpoint_sha256,
+        lambda p: p["run"].pairs.curation.manifest.sha256,
+        lambda p: p["workspace"].profile.evaluate,
+        lambda p: p["workspace"].profile.sampler,
+    ),
+    **KEEP,
+    **RETRY,
+)
+def evaluate_adapter(workspace: Workspace, run: TrainRun) -> EvalReport:
+    """Adapter -> scores, page and sheet, also as artifacts of its MLflow run."""
+    from components.backends import catalog
+    from components.evaluate.run import evaluate
+
+    profile, store = workspace.profile, workspace.store
+    report = evaluate(
+        run,
+        profile.evaluate,
+        store=store,
+        base=profile.base_folder,
+        sampler=profile.sampler,
+        work=workspace.home / "work",
+        curve=workspace.tracker.history(run.run_id, "loss"),
+        progress=progress.get(),
+    )
+    for key in (report.html, report.sheet):
+        workspace.tracker.log_artifact(run.run_id, store.fetch(key), "evaluation")
+    means = {f"{cell.benchmark}.{cell.method}.{cell.metric}": cell.mean for cell in report.summaries}
+    workspace.tracker.log_metrics(run.run_id, run.step, means)
+    return catalog.save(store, report)
+
+
+@task(name="register-model", **RETRY)
+def register_model(workspace: Workspace, run: TrainRun, report: EvalReport) -> ModelVersion:
+    """Evaluated run -> model version; the same run and report give the same version."""
+    from components.backends import catalog
+    from components.register.register import register_run
+
+    profile = workspace.profile
+    version = register_run(
+        workspace.tracker,
+        run,
+        report,
+        profile.registry,
+        base=profile.base_folder,
+        store=workspace.store,
+        git_revision=git_revision(),
+    )
+    return catalog.save(workspace.store, version)
+
+
+@task(name="promote-version", retries=0)
+def promote_version(workspace: Workspace, name: str, who: str) -> ModelVersion:
+    """Gates -> alias and ledger entry; a refusal is an answer and is not retried."""
+    from components.register.gates import Candidate, judge
+    from components.register.promote import CHAMPION, promote
+    from flows.lineage import find_report, find_run
+
+    tracker, profile = workspace.tracker, workspace.profile
+    version = tracker.resolve(name)
+    champion = tracker.by_alias(version.name, CHAMPION)
+    run = find_run(workspace, version.run_id)
+    candidate = Candidate(
+        run=run,
+        report=find_report(workspace, run),
+        champion=find_report(workspace, find_run(workspace, champion.run_id)) if champion else None,
+        register=profile.registry,
+        promote=profile.promote,
+    )
+    return promote(tracker, workspace.ledger, version, judge(candidate), who=who)
+
+
+@task(name="rollback-champion", retries=0)
+def rollback_champion(workspace: Workspace, reason: str, who: str) -> ModelVersion:
+    """Alias -> the champion before."""
+    from components.register.promote import rollback
+
+    name = workspace.profile.registry.model
+    return rollback(workspace.tracker, workspace.ledger, name, who=who, reason=reason)
+
+
+@task(name="restore-pictures", **RETRY)
+def restore_pictures(workspace: Workspace, inputs: list[str], output: Path, *, force: bool) -> Restoration:
+    """Files -> restored files and the manifest of what became of each; finished ones are found again."""
+    from components.imaging.restorer import Restorer
+    from components.register.lineage import fetch_parts
+    from components.restore.inputs import find_inputs
+    from components.restore.run import Batch, restore
+
+    profile, tracker = workspace.profile, workspace.tracker
+    found = find_inputs(inputs)
+    version = tracker.resolve(profile.restore.model)
+    parts = fetch_parts(tracker, version, workspace.home / "cache" / "models")
+    batch = Batch(
+        restorer=Restorer(parts.base, parts.adapter, parts.sampler),
+        model=f"{version.name}/{version.version}",
+        settings=profile.restore,
+        output=output,
+        force=force,
+    )
+    return restore(found, batch, objects=workspace.store, progress=progress.get())

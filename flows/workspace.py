@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.backends.storage import Storage, open_storage
-from components.errors import StorageError
+from components.errors import StorageError, WeightsError
 from flows.settings import REPOSITORY, Profile, load
 
 if TYPE_CHECKING:
@@ -78,6 +78,20 @@ class Workspace:
     def work(self, name: str) -> Path:
         """A scratch folder that a re-run finds again."""
         return self.home / "work" / name
+
+    @cached_property
+    def base_hashes(self) -> dict[str, str]:
+        """sha256 of every frozen part.
+
+        Raises:
+            WeightsError: one is missing.
+        """
+        from models.bundle import hashes
+
+        try:
+            return hashes(self.profile.base_folder)
+        except ValueError as error:
+            raise WeightsError(str(error)) from error
 
     @cached_property
     def tracker(self) -> Tracker:

@@ -76,12 +76,12 @@ class ConditionBranch(nn.Module):
         )
         self.controlnet_blocks = nn.ModuleList(nn.Linear(width, width) for _ in self.double_blocks)
 
-    def start_silent(self) -> None:
-        """Zero the output projections and the last hint convolution (released start of training)."""
-        with torch.no_grad():
-            for module in (*self.controlnet_blocks, self.input_hint_block[-1]):
-                for parameter in module.parameters():
-                    parameter.zero_()
+    @torch.no_grad()
+    def start_from_zero(self, *, projections: bool) -> None:
+        """Zero the last hint convolution, and the output projections too if asked (released start of training)."""
+        for module in (self.input_hint_block[-1], *(self.controlnet_blocks if projections else ())):
+            for parameter in module.parameters():
+                parameter.zero_()
 
     def hint_tokens(self, hint_pm1_BCHW: Tensor) -> Tensor:
         """Hint picture in [-1, 1] to tokens (B, T, D); independent of the time, so once per picture."""

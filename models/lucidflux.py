@@ -66,14 +66,15 @@ class Adapter(nn.Module):
     def from_backbone(cls, config: NetworkConfig, frozen: FrozenParts, *, silent: bool = True) -> Adapter:
         """Initialise for training.
 
-        Branches copy the backbone's embeddings and first double blocks, output projections and last hint convolutions
-        are zero, the connector starts from the bundle's.
+        Branches copy the backbone's embeddings and first double blocks, the last hint convolution is zero, the connector
+        starts from the bundle's.
 
         Args:
             config: sizes.
             frozen: parts to start from.
-            silent: also make the modulations' first output exactly zero. The released start does not: LayerNorm of a
-                zero residual leaves the modulation's shift, so its control is not zero at step 0.
+            silent: make the control exactly zero at step 0, by the modulations (scale -1, shift 0). False is the
+                released start, by zero output projections: their LayerNorm leaves the modulation's shift, so its control
+                is not zero. Both zeros at once would pass no gradient to the branches, ever.
         """
         adapter = cls(config)
         backbone = frozen.backbone
@@ -83,7 +84,7 @@ class Adapter(nn.Module):
             branch.time_text_embed.load_state_dict(backbone.time_text_embed.state_dict())
             for block, source in zip(branch.double_blocks, backbone.transformer_blocks, strict=False):
                 block.load_state_dict(source.state_dict())
-            branch.start_silent()
+            branch.start_from_zero(projections=not silent)
         if silent:
             adapter.modulation_lq.start_silent()
             adapter.modulation_lrp.start_silent()

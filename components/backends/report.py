@@ -135,12 +135,14 @@ dd { margin: 0; overflow-wrap: anywhere; font-family: ui-monospace, monospace; f
 caption { text-align: left; font-weight: 600; padding: .5rem 0; }
 th, td { padding: .25rem .75rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } .best { font-weight: 700; background: var(--soft); }
-.note { opacity: .8; font-size: .9rem; } img { max-width: 100%; height: auto; } svg { width: 100%; max-width: 680px; height: auto; }
+.note { opacity: .8; font-size: .9rem; } img { max-width: 100%; height: auto; }
+svg { width: 100%; max-width: 680px; height: auto; }
 .pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 320px), 1fr)); gap: 1rem; }
 .pair { position: relative; overflow: hidden; border: 1px solid var(--line); }
 .pair img { display: block; width: 100%; image-rendering: auto; }
 .pair .after { position: absolute; inset: 0; clip-path: inset(0 0 0 var(--cut, 50%)); }
-.pair .bar { position: absolute; top: 0; bottom: 0; left: var(--cut, 50%); width: 2px; background: #fff; box-shadow: 0 0 2px #000; }
+.pair .bar { position: absolute; top: 0; bottom: 0; left: var(--cut, 50%); width: 2px;
+  background: #fff; box-shadow: 0 0 2px #000; }
 figure { margin: 0; } figcaption { font-size: .9rem; } input[type=range] { width: 100%; accent-color: var(--accent); }
 </style>
 </head>

@@ -121,7 +121,8 @@ class Ledger:
     def entries(self) -> list[Entry]:
         """Every entry, oldest first."""
         with self._engine.connect() as connection:
-            return [Entry.model_validate(dict(row)) for row in connection.execute(select(_LEDGER).order_by(_LEDGER.c.seq)).mappings()]
+            rows = connection.execute(select(_LEDGER).order_by(_LEDGER.c.seq)).mappings()
+            return [Entry.model_validate(dict(row)) for row in rows]
 
     def verify(self) -> int:
         """Check the chain and give the number of entries.

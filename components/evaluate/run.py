@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from components.backends import manifest
+from components.backends.report import contact_sheet
 from components.backends.storage import Storage
+from components.errors import SourceError
+from components.evaluate.page import NAMES, report_page
 from components.evaluate.restore_pairs import METHODS, Example, HeldOut, restore_held_out
 from components.evaluate.settings import EvaluateSettings
-from components.evaluate.sheet import contact_sheet
 from components.imaging import codec, iqa
 from components.imaging.restorer import Restorer
 from components.imaging.sampler import SamplerSettings
@@ -25,7 +27,7 @@ from components.records import EvalReport, MetricSummary, Progress, TrainRun, co
 OPERATOR = "evaluate-1"
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 (a stage with its places)
     run: TrainRun,
     settings: EvaluateSettings,
     *,
@@ -33,6 +35,7 @@ def evaluate(
     base: Path,
     sampler: SamplerSettings,
     work: Path,
+    curve: Sequence[tuple[float, float]] = (),
     progress: Progress = quiet,
 ) -> EvalReport:
     """Restore and score the held-out pictures of a run's dataset.
@@ -44,27 +47,32 @@ def evaluate(
         base: folder of the frozen parts.
         sampler: how the model samples.
         work: folder where finished pictures are found again by a re-run.
+        curve: (step, loss) of the training, for the page.
         progress: called after each picture.
     """
     restorer = Restorer(base, store.fetch(run.checkpoint), sampler)
     held_out = _held_out(store, run, settings)
     identity = content_hash(OPERATOR, run.checkpoint_sha256, run.base, settings, sampler)
     examples = restore_held_out(store, held_out, restorer, settings, work=work / f"evaluate-{identity[:16]}", progress=progress)
-    rows = [row for example in examples for row in example.scores]
     prefix = f"evaluations/{identity[:16]}"
     for example in examples:
         for name, png in example.pictures.items():
             store.put(f"{prefix}/{example.benchmark}/{example.image_id}/{name}.png", png)
-    sheet = contact_sheet(_shown(examples, settings), columns=(*METHODS, "hq"))
+    rows = [row for example in examples for row in example.scores]
+    summaries = summarise(rows, settings)
+    shown = _shown(examples, settings)
+    sheet = _sheet(shown)
+    page = report_page(run, summaries, shown, sheet=sheet, curve=curve)
     return EvalReport(
         checkpoint_sha256=run.checkpoint_sha256,
         benchmarks=settings.benchmarks,
         scores=manifest.write(store, "scores", rows, parent=run.pairs.curation.manifest.sha256, settings=identity),
-        summaries=summarise(rows, settings),
+        summaries=summaries,
         sampler=sampler.model_dump(mode="json"),
         versions=iqa.versions(),
         examples=prefix,
-        sheet=store.put(f"{prefix}/sheet.png", codec.encode_png(sheet)),
+        html=store.put(f"{prefix}/report.html", page.encode()),
+        sheet=store.put(f"{prefix}/sheet.png", sheet),
     )
 
 
@@ -94,19 +102,29 @@ def summarise(rows: Sequence[dict[str, Any]], settings: EvaluateSettings) -> tup
 
 
 def _held_out(store: Storage, run: TrainRun, settings: EvaluateSettings) -> list[HeldOut]:
-    rows = manifest.query(
-        store,
-        run.pairs.curation.manifest,
-        "select id, shard, \"offset\", length from rows where verdict = 'kept' and split = 'test' "
-        f"and least(width_px, height_px) >= 192 order by id limit {settings.images}",
+    sql = (
+        'select id, shard, "offset", length from rows '
+        "where verdict = 'kept' and split = 'test' and least(width_px, height_px) >= 192 order by id"
     )
-    return [HeldOut(**row) for row in rows]
+    rows = manifest.query(store, run.pairs.curation.manifest, sql)
+    if not rows:
+        raise SourceError("Expected held-out pictures of at least 192 px a side, the dataset keeps none. Give larger photos.")
+    return [HeldOut(**row) for row in rows[: settings.images]]
 
 
-def _shown(examples: Sequence[Example], settings: EvaluateSettings) -> list[tuple[str, Example]]:
-    """Some pictures of each benchmark, in turn."""
+def _shown(examples: Sequence[Example], settings: EvaluateSettings) -> list[Example]:
+    """The first pictures of each benchmark."""
     per_benchmark = max(1, settings.sheet_rows // len(settings.benchmarks))
-    chosen = []
-    for benchmark in settings.benchmarks:
-        chosen += [(benchmark, example) for example in examples if example.benchmark == benchmark][:per_benchmark]
-    return chosen
+    return [
+        example
+        for benchmark in settings.benchmarks
+        for example in [example for example in examples if example.benchmark == benchmark][:per_benchmark]
+    ]
+
+
+def _sheet(shown: Sequence[Example]) -> bytes:
+    """PNG with a row per picture and a column per method, the truth last."""
+    names = (*METHODS, "hq")
+    rows = [[codec.decode(example.pictures[name]).image_u8 for name in names] for example in shown]
+    titles = [*(NAMES[method] for method in METHODS), "HQ (truth)"]
+    return codec.encode_png(contact_sheet(rows, titles))

@@ -43,7 +43,7 @@ def licences(candidate: Candidate) -> GateResult:
     needed = candidate.register.licences_needed
     open_ones = [licence for licence in needed if licence not in candidate.register.licences_acknowledged]
     reason = (
-        f"not acknowledged: {', '.join(open_ones)}; read them and add them to register.licences_acknowledged"
+        f"not acknowledged: {', '.join(open_ones)}; read them and add them to registry.licences_acknowledged"
         if open_ones
         else f"acknowledged: {', '.join(needed) or 'none needed'}"
     )

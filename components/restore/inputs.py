@@ -35,7 +35,7 @@ def find_inputs(addresses: Sequence[str]) -> list[Input]:
         elif path.is_file():
             matches = [Input(path, path.name)]
         else:
-            matches = [Input(Path(name), Path(name).name) for name in sorted(glob.glob(str(path), recursive=True))]
+            matches = [Input(Path(name), Path(name).name) for name in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207 (absolute patterns)
             matches = [match for match in matches if match.path.is_file()]
             if not matches:
                 raise SourceError(f"Expected a photo, a folder or a glob that matches some, '{address}' matches nothing.")

@@ -29,7 +29,7 @@ def synthesize(curation: Curation, settings: SynthesizeSettings, *, objects: str
     rows = manifest.query(
         store,
         curation.manifest,
-        "select id, shard, offset, length from rows where verdict = 'kept' and split = 'train' order by id",
+        'select id, shard, "offset", length from rows where verdict = \'kept\' and split = \'train\' order by id',
     )
     degradation = recipe.preset(settings.preset).model_copy(update={"crop_px": settings.crop_px})
     pairs: list[dict[str, Any]] = []

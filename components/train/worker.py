@@ -15,6 +15,9 @@ from components.train.events import Emit, mute, take_stdout
 from components.train.job import Job
 from components.train.launcher import LAUNCHER_PID, end_with_parent
 
+SHOWN = 300
+"""Characters of an unforeseen error."""
+
 
 def main() -> int:
     """Run the job that the command line names; gives the exit code."""
@@ -40,7 +43,8 @@ def _explain(error: Exception, say: Emit) -> int:
     traceback.print_exc()
     # models raise ValueError with a sentence for people
     meant = isinstance(error, LucidfluxError | ValueError)
-    say("error", message=str(error) if meant else f"Training stopped by {type(error).__name__}: {error}")
+    text = str(error) if meant else f"Training stopped by {type(error).__name__}: {str(error)[:SHOWN]}; its trace is in the log"
+    say("error", message=text)
     return 1
 
 

@@ -6,11 +6,12 @@ first start, is switched off, so that no compiler is needed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic
 
@@ -52,13 +53,27 @@ def import_deepspeed() -> Any:
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     # its autotuner imports mlflow when there is one: 2 to 5 s for nothing
-    sys.modules.setdefault("mlflow", None)  # type: ignore[arg-type]
-    import deepspeed
-    import deepspeed.ops
+    with _absent("mlflow"):
+        import deepspeed
+        import deepspeed.ops
 
     # an operator that is in no table is not built; torch's gloo does the same work
     deepspeed.ops.__compatible_ops__ = {}
     return deepspeed
+
+
+@contextlib.contextmanager
+def _absent(package: str) -> Iterator[None]:
+    """Let a package that nobody has imported yet look as if it were not installed."""
+    modules: dict[str, Any] = sys.modules
+    hidden = package not in modules
+    if hidden:
+        modules[package] = None
+    try:
+        yield
+    finally:
+        if hidden:
+            del modules[package]
 
 
 def start_processes() -> tuple[int, int]:
@@ -113,7 +128,8 @@ class ZeroEngine(Generic[BatchT]):
             flat = self.zero.single_partition_of_fp32_groups[self._group(parameter)]
             for key, value in self.zero.optimizer.state.get(flat, {}).items():
                 if not _partitioned(value, flat):
-                    state[f"{key}/{name}"] = torch.as_tensor(value).detach().cpu()
+                    # the counter is shared by all; a copy, so that a file holds each
+                    state[f"{key}/{name}"] = torch.as_tensor(value).detach().cpu().clone()
                     continue
                 full = torch.zeros(parameter.numel(), device=value.device)
                 for in_parameter, in_flat in self._fragments(parameter):

@@ -38,6 +38,15 @@ def test_the_released_start_is_not_silent(small, cond):
     assert (ask(adapter, small, cond, x) - ask(None, small, cond, x)).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("silent", [True, False])
+def test_both_starts_pass_gradients_towards_the_branches(small, cond, silent):
+    torch.manual_seed(1)
+    adapter = Adapter.from_backbone(small.config, small, silent=silent)
+    ask(adapter, small, cond, torch.randn(3, 6, 64)).square().mean().backward()
+    first = adapter.modulation_lq.linear.weight.grad[32:] if silent else adapter.condition_lq.controlnet_blocks[0].weight.grad
+    assert first.abs().max() > 0
+
+
 def test_branches_start_as_copies_of_the_backbone(small):
     adapter = Adapter.from_backbone(small.config, small)
     ours = adapter.condition_lrp.double_blocks[1].attn.to_q.weight

@@ -66,7 +66,9 @@ def test_of_near_duplicates_the_best_ranked_stays():
     assert judged == {"a": "near_duplicate", "b": "", "c": ""}
 
 
-@pytest.mark.parametrize(("other", "again"), [("0000000000000007", True), ("000000000000000f", False), ("0001000100010000", True)])
+@pytest.mark.parametrize(
+    ("other", "again"), [("0000000000000007", True), ("000000000000000f", False), ("0001000100010000", True)]
+)
 def test_the_distance_is_exact_across_words(other, again):
     rows = [row("a", phash="0" * 16), row("b", phash=other)]
     assert near_duplicates(rows, distance=3) == ({"b"} if again else set())

@@ -84,7 +84,7 @@ def test_another_layout_is_refused(restorer, image):
 
 
 def test_a_missing_adapter_and_a_missing_bundle_are_weights_errors(base, tmp_path):
-    with pytest.raises(WeightsError, match="none.safetensors"):
+    with pytest.raises(WeightsError, match=r"none\.safetensors"):
         Restorer(base, tmp_path / "none.safetensors", QUICK)
     with pytest.raises(WeightsError, match=r"config\.json"):
         Restorer(tmp_path, None, QUICK)

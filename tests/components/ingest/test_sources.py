@@ -1,5 +1,3 @@
-import os
-
 import pytest
 
 from components.errors import DecodeError, SourceError, UnknownName
@@ -40,14 +38,16 @@ def test_an_unknown_kind_gets_a_suggestion():
 
 
 def test_a_link_to_nowhere_is_listed_and_fails(tmp_path):
-    os.symlink(tmp_path / "gone", tmp_path / "link.jpg")
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "gone")
     source = FolderSource(tmp_path, max_bytes=9)
     assert [entry.origin for entry in source.entries()] == ["link.jpg"]
     with pytest.raises(DecodeError, match="unreadable"):
         source.read("link.jpg")
 
 
-@pytest.mark.parametrize(("length", "starts"), [(256, [0]), (300, [22]), (383, [63]), (384, [0, 128]), (512, [0, 256]), (640, [0, 192, 384])])
+@pytest.mark.parametrize(
+    ("length", "starts"), [(256, [0]), (300, [22]), (383, [63]), (384, [0, 128]), (512, [0, 256]), (640, [0, 192, 384])]
+)
 def test_crops_cover_a_length_and_overlap_by_half_at_most(length, starts):
     assert _starts(length, 256) == starts
 

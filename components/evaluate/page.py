@@ -1,0 +1,96 @@
+"""The report page of one evaluation: funnel, expectations, loss, scores, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from components.backends.report import Page, Slider, Table, render
+from components.evaluate.restore_pairs import METHODS, Example
+from components.imaging import iqa
+from components.records import MetricSummary, TrainRun
+
+NAMES = {"lq": "LQ (input)", "bilateral": "bilateral filter", "lrp": "LRP (light restorer)", "restored": "restored"}
+
+
+def report_page(
+    run: TrainRun,
+    summaries: Sequence[MetricSummary],
+    shown: Sequence[Example],
+    *,
+    sheet: bytes,
+    curve: Sequence[tuple[float, float]],
+) -> str:
+    """Give the page as one HTML text.
+
+    Args:
+        run: what was evaluated.
+        summaries: means over the held-out pictures.
+        shown: the pictures that get a slider.
+        sheet: PNG of the contact sheet.
+        curve: (step, loss) of the training.
+    """
+    benchmarks = list(dict.fromkeys(cell.benchmark for cell in summaries))
+    return render(
+        Page(
+            title="LucidFlux: held-out evaluation",
+            lead="Photos of scenes that were never trained on, degraded by frozen presets, beside a plain filter and the light "
+            "restorer alone. The pictures below are the first by id, not the best.",
+            facts=_facts(run),
+            tables=[_funnel(run), _expectations(run), *(_scores(summaries, name) for name in benchmarks)],
+            curve=curve,
+            sheet=sheet,
+            sliders=[
+                Slider(f"{example.benchmark}, {example.image_id[:8]}", example.pictures["lq"], example.pictures["restored"])
+                for example in shown
+            ],
+        )
+    )
+
+
+def _facts(run: TrainRun) -> dict[str, str]:
+    return {
+        "Dataset version": run.pairs.curation.dataset.dvc_md5,
+        "Curated manifest": run.pairs.curation.manifest.sha256,
+        "Pairs": f"{run.pairs.manifest.rows} ({run.pairs.manifest.sha256})",
+        "Training run": f"{run.run_id}, {run.step} steps",
+        "Loss": f"{run.loss_first:.4f} -> {run.loss_last:.4f} (means of the first and the last tenth of the steps)",
+        "Checkpoint": run.checkpoint_sha256,
+    }
+
+
+def _funnel(run: TrainRun) -> Table:
+    funnel = run.pairs.curation.funnel
+    rows = [[name, str(count)] for name, count in funnel.items()]
+    return Table(f"Curation of {sum(funnel.values())} pictures", ["verdict: reason", "pictures"], rows)
+
+
+def _expectations(run: TrainRun) -> Table:
+    curation = run.pairs.curation
+    checked = (curation.dataset.expectations, curation.before, curation.after, run.pairs.expectations)
+    rows = [[suite.suite, str(suite.evaluated), "passed" if suite.passed else "; ".join(suite.failed)] for suite in checked]
+    return Table("Expectations", ["suite", "evaluated", "outcome"], rows)
+
+
+def _scores(summaries: Sequence[MetricSummary], benchmark: str) -> Table:
+    """Methods as rows, metrics as columns; the best of each column is stressed."""
+    cells = {(cell.method, cell.metric): cell for cell in summaries if cell.benchmark == benchmark}
+    metrics = list(dict.fromkeys(metric for _, metric in cells))
+    rows, best = [], set()
+    for y, method in enumerate(METHODS):
+        means = [f"{cells[method, metric].mean:.3f}" if (method, metric) in cells else "-" for metric in metrics]
+        rows.append([NAMES[method], *means])
+        best |= {(y, x + 1) for x, metric in enumerate(metrics) if _is_best(cells, method, metric)}
+    header = ["method", *(f"{metric} {'↑' if iqa.info(metric).higher_is_better else '↓'}" for metric in metrics)]
+    counts = sorted({cell.n for cell in cells.values()})
+    note = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}: a score that is no number is left out"
+    return Table(
+        f"Benchmark {benchmark}", header, rows, frozenset(best), f"{note}. Small n: differences in the last digits are noise."
+    )
+
+
+def _is_best(cells: dict[tuple[str, str], MetricSummary], method: str, metric: str) -> bool:
+    if (method, metric) not in cells:
+        return False
+    means = [cell.mean for (_, name), cell in cells.items() if name == metric]
+    mean = cells[method, metric].mean
+    return mean == (max(means) if cells[method, metric].higher_is_better else min(means))

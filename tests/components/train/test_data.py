@@ -1,0 +1,98 @@
+import pytest
+import torch
+
+from components.backends import manifest
+from components.errors import TrainError
+from components.imaging import codec
+from components.imaging.degrade import recipe
+from components.imaging.degrade.recipe import Recipe
+from components.train import data
+from components.train.batches import Batches
+from components.train.data import LiveFeatures, PairPixels
+from components.train.settings import TrainSettings
+from models.bundle import load_frozen
+from models.objective import sample_time
+
+
+@pytest.fixture(scope="module")
+def rows(small_store, small_pairs):
+    return manifest.rows(small_store, small_pairs)
+
+
+@pytest.fixture(scope="module")
+def live(small_store, rows, small_bundle):
+    return LiveFeatures(PairPixels(small_store, rows), load_frozen(small_bundle))
+
+
+def ignore(done, total):
+    pass
+
+
+def test_pixels_are_those_of_the_recipe(small_store, rows):
+    hq_u8, lq_u8 = PairPixels(small_store, rows).make([5, 2])
+    picture = codec.decode(small_store.read_range(rows[2]["shard"], rows[2]["offset"], rows[2]["length"]))
+    hq, lq = recipe.apply(picture.image_u8, Recipe.model_validate_json(rows[2]["recipe"]))
+    assert torch.equal(hq_u8[1], torch.from_numpy(hq).permute(2, 0, 1))
+    assert torch.equal(lq_u8[1], torch.from_numpy(lq).permute(2, 0, 1))
+
+
+def test_no_pairs_and_a_wrong_crop_are_refused(small_store, rows):
+    with pytest.raises(TrainError, match="has none"):
+        PairPixels(small_store, [])
+    PairPixels(small_store, rows, crop_px=32)
+    with pytest.raises(TrainError, match="crop of 48 px"):
+        PairPixels(small_store, rows, crop_px=48)
+
+
+def test_features_have_their_ranges_and_shapes(live):
+    made = live.take([0, 1, 2])
+    assert made["lq_u8"].shape == made["lrp_01"].shape == (3, 3, 32, 32)
+    assert made["lq_u8"].dtype == torch.uint8
+    assert made["lrp_01"].min() >= 0
+    assert made["lrp_01"].max() <= 1
+    assert made["x0_BTD"].shape == (3, 4, 16)
+    assert made["features_BSE"].shape == (3, 4, 16)
+
+
+def test_kept_features_equal_live_ones(live, tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "CHUNK", 4)
+    needed = [0, 1, 3, 4, 7, 11]
+    kept = data.keep_in_memory(live, needed, batch=1, tick=ignore)
+    data.write_chunks(live, needed, tmp_path, batch=1, share=(0, 1), tick=ignore)
+    mapped = data.open_chunks(needed, tmp_path)
+    for source in (kept, mapped):
+        for name, value in source.take([11, 3]).items():
+            assert torch.equal(value, torch.cat([live.take([11])[name], live.take([3])[name]]))
+
+
+def test_processes_share_the_chunks_and_finished_ones_are_not_made_again(live, tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "CHUNK", 2)
+    needed = list(range(6))
+    data.write_chunks(live, needed, tmp_path, batch=2, share=(1, 2), tick=ignore)
+    assert [path.name for path in tmp_path.iterdir()] == ["000001.safetensors"]
+    before = (tmp_path / "000001.safetensors").stat().st_mtime_ns
+    data.write_chunks(live, needed, tmp_path, batch=2, share=(0, 1), tick=ignore)
+    assert len(list(tmp_path.iterdir())) == 3
+    assert (tmp_path / "000001.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_damaged_feature_file_is_a_sentence(live, tmp_path):
+    data.write_chunks(live, [0], tmp_path, batch=1, share=(0, 1), tick=ignore)
+    (tmp_path / "000000.safetensors").write_bytes(b"short")
+    with pytest.raises(TrainError, match="Delete them"):
+        data.open_chunks([0], tmp_path)
+
+
+@pytest.mark.parametrize("kind", TrainSettings.model_fields["time_sampling"].annotation.__args__)
+def test_every_time_distribution_of_the_settings_exists(kind):
+    t_B = sample_time(kind, torch.linspace(-3, 3, 50), torch.linspace(0, 0.99, 50))
+    assert ((t_B >= 0) & (t_B <= 1)).all()
+
+
+def test_a_batch_depends_on_its_samples_alone(live, rows):
+    batches = Batches([row["id"] for row in rows], live, TrainSettings(precision="fp32"), torch.device("cpu"))
+    both, second = batches.make(range(6, 8)), batches.make(range(7, 8))
+    assert both.pairs[1:] == second.pairs
+    assert torch.equal(both.noise_BTD[1:], second.noise_BTD)
+    assert torch.equal(both.t_B[1:], second.t_B)
+    torch.testing.assert_close(both.condition.hint_lrp_pm1[1:], second.condition.hint_lrp_pm1, atol=1e-3, rtol=0)
