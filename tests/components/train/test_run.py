@@ -159,7 +159,7 @@ def test_killed_with_everything_and_run_again_it_ends_with_the_same_bits(straigh
     assert (resumed.outcome.loss_first, resumed.outcome.loss_last) == (straight.outcome.loss_first, straight.outcome.loss_last)
 
 
-@pytest.mark.e2e
+@pytest.mark.campaign
 def test_a_killed_worker_is_a_sentence_and_the_next_call_goes_on(straight, tmp_path):
     process = in_its_own_process(straight, tmp_path)
     until(process, "checkpoint", 6)
@@ -207,7 +207,7 @@ def test_two_processes_then_one_then_two_stay_with_the_straight_run(straight, tm
     assert [losses[step] for step in range(1, 25)] == pytest.approx(straight.losses, rel=1e-4)
 
 
-@pytest.mark.e2e
+@pytest.mark.campaign
 def test_two_processes_killed_and_run_again_end_with_the_same_bits(straight, tmp_path):
     two = straight.settings.model_copy(update={"processes": 2, "accumulation": 1})
     whole = Run(straight.store, straight.pairs, straight.base, tmp_path / "whole", two)
