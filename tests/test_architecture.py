@@ -17,7 +17,7 @@ HOMES = {
     "duckdb": ["components/backends/manifest.py"],
     "dvc": ["components/backends/versioning.py"],
     "great_expectations": ["components/backends/contracts.py"],
-    "mlflow": ["components/backends/tracking.py", "components/register/model.py"],
+    "mlflow": ["components/backends/registry.py", "components/backends/tracking.py", "components/register/model.py"],
     "sqlalchemy": ["components/backends/state.py"],
     "pyiqa": ["components/imaging/iqa.py"],
     "PIL": ["components/imaging/codec/"],

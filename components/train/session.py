@@ -50,11 +50,16 @@ def train_here(job: Job, emit: Emit) -> None:
     loop = _loop(job, Objective(adapter, frozen, job.settings), batches, place=place, state=state, emit=emit)
     _advance(job, loop, place)
     guards.require_frozen(before, guards.frozen_hash(frozen.modules()))
-    still = guards.require_moved(start, guards.tensor_hashes(adapter.named_parameters()), steps=job.settings.steps)
-    emit("note", text=f"{len(start) - len(still)} of {len(start)} trained tensors moved, no frozen one", still=still)
+    _require_training(loop, start, emit)
     if place.first:
         _finish(job, loop, adapter, resumed=done, emit=emit)
     place.barrier()
+
+
+def _require_training(loop: Loop[Batch], start: dict[str, str], emit: Emit) -> None:
+    idle = {name.removeprefix("adapter.") for name in guards.without_gradient(loop.engine.optimizer_state())}
+    still = guards.require_moved(start, guards.tensor_hashes(loop.weights.items()), idle, steps=loop.step)
+    emit("note", text=f"{len(start) - len(still)} of {len(start)} trained tensors learned, no frozen one changed", still=still)
 
 
 def _features(emit: Emit, done: int, total: int) -> None:

@@ -62,9 +62,8 @@ def test_the_champion_loads_in_a_new_process_and_restores_a_jpeg(quickstarted, t
         "restored = PIL.Image.open(io.BytesIO(data)); restored.load(); print(restored.size == photo.size)\n"
     )
     uri = f"sqlite:///{quickstarted.path / 'mlflow' / 'mlflow.db'}"
-    done = subprocess.run(
-        [sys.executable, "-c", program, uri, str(degraded)], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
-    )
+    words = [sys.executable, "-c", program, uri, str(degraded)]
+    done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
     assert done.stdout.strip().endswith("True"), done.stderr[-3000:]
 
 
