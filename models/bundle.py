@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from models.autoencoder import Autoencoder, build_autoencoder
+from models.conditioner import hint_convolutions
 from models.config import CONFIG_FILE, BackboneConfig, EncoderConfig, LatentConfig, NetworkConfig
 from models.connector import Connector
 from models.files import FROZEN_FILES, hashes
@@ -100,6 +101,8 @@ class FrozenParts:
     prompt: Prompt
     connector: Connector
     """Start of the trained connector, not used once an adapter brings its own."""
+    hint: nn.Sequential
+    """Start of the trained hint convolutions: they give about the scaled latent of the picture that they see."""
 
     @property
     def device(self) -> torch.device:
@@ -157,6 +160,7 @@ def build(config: NetworkConfig) -> FrozenParts:
         encoder=build_encoder(config.encoder),
         prompt=Prompt(config.prompt_tokens, config.backbone),
         connector=Connector(config.encoder.hidden, config.backbone.context_dim),
+        hint=hint_convolutions(config.conditioner.hint_channels),
     )
 
 

@@ -77,9 +77,9 @@ class ConditionBranch(nn.Module):
         self.controlnet_blocks = nn.ModuleList(nn.Linear(width, width) for _ in self.double_blocks)
 
     @torch.no_grad()
-    def start_from_zero(self, *, projections: bool) -> None:
-        """Zero the last hint convolution, and the output projections too if asked (released start of training)."""
-        for module in (self.input_hint_block[-1], *(self.controlnet_blocks if projections else ())):
+    def start_from_zero(self) -> None:
+        """Zero the last hint convolution and the output projections (released start of training)."""
+        for module in (self.input_hint_block[-1], *self.controlnet_blocks):
             for parameter in module.parameters():
                 parameter.zero_()
 

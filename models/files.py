@@ -15,8 +15,9 @@ FROZEN_FILES: Mapping[str, str] = {
     "encoder": "encoder.safetensors",
     "prompt": "prompt.safetensors",
     "connector": "connector.safetensors",
+    "hint": "hint.safetensors",
 }
-"""Part -> file; the connector is the start of the trained one, the rest never changes."""
+"""Part -> file; connector and hint are starts of trained parts, the rest never changes."""
 
 
 def hashes(directory: Path) -> dict[str, str]:

@@ -8,7 +8,6 @@ Shapes: B batch, T image tokens, S semantic tokens, E feature width, D width or 
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,15 +65,17 @@ class Adapter(nn.Module):
     def from_backbone(cls, config: NetworkConfig, frozen: FrozenParts, *, silent: bool = True) -> Adapter:
         """Initialise for training.
 
-        Branches copy the backbone's embeddings and first double blocks, the last hint convolution is zero, the connector
-        starts from the bundle's.
+        Branches copy the backbone's embeddings and first double blocks, the connector starts from the bundle's. The
+        control is then kept at or near zero in one of two ways; both at once would pass no gradient to the branches.
 
         Args:
             config: sizes.
             frozen: parts to start from.
-            silent: make the control exactly zero at step 0, by the modulations (scale -1, shift 0). False is the
-                released start, by zero output projections: their LayerNorm leaves the modulation's shift, so its control
-                is not zero. Both zeros at once would pass no gradient to the branches, ever.
+            silent: True makes the control exactly zero by the modulations (scale -1, shift 0), keeps the output
+                projections as they come, and starts the hint convolutions from the bundle's, which read the latent of
+                the hint: the miniature learns from it within hundreds of steps. False is the released start: output
+                projections and last hint convolution are zero, which leaves the modulations' shift in the control and
+                multiplies the first gradients by up to 1000 (LayerNorm of a zero residual).
         """
         adapter = cls(config)
         backbone = frozen.backbone
@@ -84,11 +85,14 @@ class Adapter(nn.Module):
             branch.time_text_embed.load_state_dict(backbone.time_text_embed.state_dict())
             for block, source in zip(branch.double_blocks, backbone.transformer_blocks, strict=False):
                 block.load_state_dict(source.state_dict())
-            branch.start_from_zero(projections=not silent)
+            if silent:
+                branch.input_hint_block.load_state_dict(frozen.hint.state_dict())
+            else:
+                branch.start_from_zero()
         if silent:
             adapter.modulation_lq.start_silent()
             adapter.modulation_lrp.start_silent()
-        adapter.connector.load_state_dict(copy.deepcopy(frozen.connector.state_dict()))
+        adapter.connector.load_state_dict(frozen.connector.state_dict())
         return adapter.to(frozen.device)
 
     def save(self, path: Path, dtype: torch.dtype = torch.float16) -> None:

@@ -239,10 +239,31 @@ def train_backbone(shop: Workshop, config: NetworkConfig) -> None:
     shop.keep(parts, ("backbone", "prompt", "connector"), loop)
 
 
+def train_hint(shop: Workshop, config: NetworkConfig) -> None:
+    """Teach the hint convolutions to give the scaled latent of what they see, so that a branch starts by reading it."""
+    parts = shop.parts(config, need=("autoencoder",))
+    trainable(parts.hint)
+    loop = TimedLoop("hint", [parts.hint], Budget(shop.minutes, 4e-3, weight_decay=0.0), shop.work)
+    latent = parts.config.latent
+
+    def step(rng: np.random.Generator) -> dict[str, Tensor]:
+        image = to_01(shop.pool.batch(rng, 8, CROP_PX // 2)) * 2 - 1
+        with torch.no_grad():
+            target = latent.scale * (parts.autoencoder.encode(image) - latent.shift)
+        with bf16():
+            seen = parts.hint(image).float()
+        loss = F.mse_loss(seen, target)
+        return {"loss": loss, "unexplained": loss.detach() / target.var()}
+
+    loop.run(step, seed=shop.seed)
+    shop.keep(parts, ("hint",), loop)
+
+
 STAGES: Mapping[str, tuple[StageFunction, float]] = {
     "autoencoder": (train_autoencoder, 0.27),
     "prior": (train_prior, 0.15),
     "encoder": (train_encoder, 0.06),
-    "backbone": (train_backbone, 0.52),
+    "backbone": (train_backbone, 0.49),
+    "hint": (train_hint, 0.03),
 }
 """Name -> function and its share of the whole budget, in the order in which they build on one another."""
