@@ -48,7 +48,7 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """Tell a person something that is not the result."""
-        self.errors.print(text, markup=False)
+        self.errors.print(text, markup=False, soft_wrap=True)
 
     def result(self, text: str) -> None:
         """Write the result and nothing else to stdout."""
@@ -100,12 +100,17 @@ class _Lines:
 
     def __call__(self, phase: str, done: int, total: int) -> None:
         now = time.monotonic()
-        if done <= 1 or phase not in self.started:
+        if phase not in self.started or done <= 1:
             self.started[phase] = now
+            if done < total:
+                return
         if done != total and now - self.spoken < EVERY_SECONDS:
             return
         self.spoken = now
-        seconds = max(1e-6, now - self.started[phase])
-        rate = done / seconds
-        left = f", {(total - done) / rate:.0f} s left" if total > done and rate > 0 else ""
-        self.terminal.say(f"{phase}: {done} of {total or '?'} ({rate:.1f}/s{left})")
+        seconds = now - self.started[phase]
+        pace = ""
+        if done > 1 and seconds > 0:
+            # the clock started when the first was done
+            rate = (done - 1) / seconds
+            pace = f" ({rate:.1f}/s" + (f", {(total - done) / rate:.0f} s left)" if total > done else ")")
+        self.terminal.say(f"{phase}: {done} of {total or '?'}{pace}")

@@ -83,7 +83,7 @@ _EVERY_IMAGE = (
     Rule("every kept id is a sha256", gxe.ExpectColumnValuesToMatchRegex, {"column": "id", "regex": "^[0-9a-f]{64}$"}, KEPT),
 )
 _SCORED = (
-    *_filled(["blur", "quality"], KEPT, "every decodable row"),
+    *_filled(["blur"], KEPT, "every decodable row"),
     *_filled(["flat_share"], _PATCHED, "every decodable row of 240 px or more"),
     *_at_least(["blur", "flat_share"], 0, KEPT, "every decodable row"),
     Rule(

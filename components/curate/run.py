@@ -1,4 +1,7 @@
-"""Curate: score every stored picture, then decide once (paper section 3.4)."""
+"""Curate: score every stored picture, then decide once (paper section 3.4).
+
+As in the paper, quality is measured on what passed the two cheap filters.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from components.backends import contracts, manifest
 from components.backends.engine import map_shards
 from components.backends.storage import open_storage
 from components.curate import score
-from components.curate.select import funnel, kept_of_ranked, select
+from components.curate.select import filter_reason, funnel, kept_of_ranked, select
 from components.curate.settings import CurateSettings
 from components.errors import ContractError
 from components.imaging import iqa
@@ -38,17 +41,25 @@ def curate(
     jobs = score.shard_jobs(objects, rows)
     measured = map_shards(score.score_sharpness, jobs, workers=workers, phase="sharpness", progress=progress)
     sharp = {key: pair for group in measured for key, pair in group.items()}
-    quality = score.score_quality(jobs, settings.quality_metric, progress=progress)
-    for row in rows:
-        if row["id"] in sharp:
-            blur, flat_share = sharp[row["id"]]
-            row |= {"blur": blur, "flat_share": None if math.isnan(flat_share) else flat_share, "quality": quality[row["id"]]}
+    rows = [row | _sharpness(sharp[row["id"]]) if row["id"] in sharp else row for row in rows]
+    passed = [row for row in rows if row["verdict"] == "kept" and not filter_reason(row, settings)]
+    quality = score.score_quality(score.shard_jobs(objects, passed), settings.quality_metric, progress=progress)
+    rows = [row | {"quality": _number(quality.get(row["id"]))} for row in rows]
     before = contracts.require(contracts.check("curate_before", rows, parameters={"rows": dataset.manifest.rows}))
     judged = select(rows, settings, higher_is_better=metric.higher_is_better)
     after = contracts.require(contracts.check("curate_after", judged, parameters=_limits(judged, settings, len(rows))))
     _both_sides(judged)
     written = manifest.write(store, "images", judged, parent=dataset.manifest.sha256, settings=content_hash(OPERATOR, settings))
     return Curation(manifest=written, dataset=dataset, before=before, after=after, funnel=funnel(judged))
+
+
+def _sharpness(pair: tuple[float, float]) -> score.Row:
+    return {"blur": pair[0], "flat_share": _number(pair[1])}
+
+
+def _number(value: float | None) -> float | None:
+    """NaN as null, which is what it means in a manifest."""
+    return None if value is None or math.isnan(value) else value
 
 
 def _limits(rows: list[score.Row], settings: CurateSettings, count: int) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Scores of the pictures of one shard: blur and flat share from the luma, quality from the pixels.
 
-No score drops anything. A shard's scores are kept beside it by content, so that a killed run and a moved
-threshold decode nothing again.
+No score drops anything. A shard's scores are remembered by picture, so that a killed run and a moved threshold
+measure nothing again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.backends.storage import Storage, open_storage
+from components.backends.storage import open_storage
 from components.imaging import codec, iqa, sharpness
 from components.records import Progress, content_hash, quiet
 
@@ -41,41 +41,36 @@ def shard_jobs(objects: str, rows: Sequence[Row]) -> list[ScoreJob]:
 
 def score_sharpness(job: ScoreJob) -> dict[str, tuple[float, float]]:
     """Give (blur, flat share) by id; flat share is NaN for a picture without a whole patch."""
-    store = open_storage(job.objects)
 
-    def measure() -> dict[str, tuple[float, float]]:
-        measured = {}
-        for image_id, offset, length in job.spans:
-            luma_u8 = codec.luma(store.read_range(job.shard, offset, length))
-            measured[image_id] = sharpness.score(luma_u8)
-        return measured
+    def measure(data: bytes) -> tuple[float, float]:
+        return sharpness.score(codec.luma(data))
 
-    return {key: (value[0], value[1]) for key, value in _once(store, SHARPNESS_OPERATOR, job, measure).items()}
+    return {key: (value[0], value[1]) for key, value in _remembered(SHARPNESS_OPERATOR, job, measure).items()}
 
 
 def score_quality(jobs: Sequence[ScoreJob], metric: str, *, progress: Progress = quiet) -> dict[str, float]:
-    """Give the no-reference metric by id, computed in this process, where the device is."""
+    """Give the no-reference metric by id, computed in this process, where the device is.
+
+    NaN where the metric has no value for a picture.
+    """
+    operator = f"{metric}-{content_hash(iqa.versions())[:12]}"
     scores: dict[str, float] = {}
     for done, job in enumerate(jobs):
-        store = open_storage(job.objects)
-
-        def measure(job: ScoreJob = job, store: Storage = store) -> dict[str, float]:
-            pictures = {
-                image_id: codec.decode(store.read_range(job.shard, offset, length)).image_u8
-                for image_id, offset, length in job.spans
-            }
-            return {key: iqa.score(metric, [image])[0] for key, image in pictures.items()}
-
-        operator = f"{metric}-{content_hash(iqa.versions())[:12]}"
-        scores |= _once(store, operator, job, measure)
+        scores |= _remembered(operator, job, lambda data: iqa.score(metric, [codec.decode(data).image_u8])[0])
         progress("quality", done + 1, len(jobs))
     return scores
 
 
-def _once(store: Storage, operator: str, job: ScoreJob, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Measure a shard, or read what was measured before."""
-    key = f"scores/{operator}/{content_hash(job.shard, list(job.spans))}.json"
-    if not store.exists(key):
-        store.put(key, json.dumps(measure(), sort_keys=True).encode())
-    found: dict[str, Any] = json.loads(store.read(key))
-    return found
+def _remembered(operator: str, job: ScoreJob, measure: Callable[[bytes], Any]) -> dict[str, Any]:
+    """Measure the pictures of a shard that were not measured before; moved limits measure nothing twice."""
+    store = open_storage(job.objects)
+    key = f"scores/{operator}/{job.shard.rpartition('/')[2]}.json"
+    known: dict[str, Any] = json.loads(store.read(key)) if store.exists(key) else {}
+    new = {
+        image_id: measure(store.read_range(job.shard, offset, length))
+        for image_id, offset, length in job.spans
+        if image_id not in known
+    }
+    if new:
+        store.put(key, json.dumps(known | new, sort_keys=True).encode())
+    return {image_id: (known | new)[image_id] for image_id, _, _ in job.spans}

@@ -95,6 +95,11 @@ def select(rows: Sequence[Row], settings: CurateSettings, *, higher_is_better: b
     for index, row in enumerate(judged):
         if row["verdict"] == "kept" and (reason := filter_reason(row, settings)):
             reasons[index] = reason
+    reasons |= {
+        index: "no_quality"
+        for index, row in enumerate(judged)
+        if row["verdict"] == "kept" and index not in reasons and row["quality"] is None
+    }
     passed = [row for index, row in enumerate(judged) if row["verdict"] == "kept" and index not in reasons]
     ranked = rank(passed, higher_is_better=higher_is_better)
     again = near_duplicates(ranked, distance=settings.duplicate_distance)

@@ -46,6 +46,11 @@ def test_the_share_is_rounded_up_and_the_best_stay():
     assert {r["reason"] for r in judged if r["verdict"] == "rejected"} == {"quality_rank"}
 
 
+def test_a_picture_without_a_quality_is_rejected_by_that_name():
+    judged = select([row("a", quality=None), row("b")], SETTINGS, higher_is_better=True)
+    assert [r["reason"] for r in judged] == ["no_quality", ""]
+
+
 def test_equal_quality_is_cut_by_id():
     rows = [row(name) for name in "dcba"]
     assert sorted(r["id"] for r in select(rows, SETTINGS, higher_is_better=True) if r["verdict"] == "kept") == ["a", "b"]
