@@ -7,7 +7,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 PHOTOS ?=
-export TORCH_EXTENSIONS_DIR ?= $(CURDIR)/$(VENV)/torch_extensions
 
 .PHONY: install quickstart test unit check format lock campaign pin-data clean
 .DEFAULT_GOAL := install
@@ -18,7 +17,6 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "python3.11 is missing: install it (Debian: apt-get install python3.11 python3.11-venv python3.11-dev) or set PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "expected Python 3.11, '$(PYTHON)' is $$($(PYTHON) -V); set PYTHON=/path/to/python3.11"; exit 1; }
 	@command -v git >/dev/null || { echo "git is missing: install it (Debian: apt-get install git)"; exit 1; }
-	@command -v c++ >/dev/null || { echo "a C++ compiler is missing (DeepSpeed builds one operator): install it (Debian: apt-get install g++)"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the locked packages into $(VENV): about 8 GB, two to four minutes ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)

@@ -10,11 +10,9 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 from components.errors import WeightsError
 from components.records import Record
-from flows.settings import REPOSITORY
 from flows.workspace import Workspace
 
 PACKAGES = ("prefect", "mlflow", "dvc", "torch", "deepspeed", "diffusers", "pyiqa", "boto3", "great-expectations")
@@ -72,8 +70,8 @@ def _tools() -> Iterator[Finding]:
     compiler = shutil.which("c++")
     yield Finding(
         what="c++ compiler",
-        state="ok" if compiler else "missing",
-        said=compiler or "DeepSpeed builds one operator with it; Debian: apt-get install g++",
+        state="ok" if compiler else "note",
+        said=compiler or "torch.compile and DeepSpeed's GPU operators need one; Debian: apt-get install g++",
     )
     git = shutil.which("git")
     yield Finding(what="git", state="ok" if git else "note", said=git or "revisions are not recorded; apt-get install git")
@@ -134,8 +132,6 @@ def _servers(workspace: Workspace) -> Iterator[Finding]:
         f"{remote}/health" if remote else "",
         f"SQLite in {workspace.home / 'mlflow'}; backend.mlflow names a shared one",
     )
-    clone = (REPOSITORY / "pyproject.toml").is_file() and Path.cwd() is not None
-    yield Finding(what="clone", state="ok" if clone else "note", said=str(REPOSITORY))
 
 
 def _server(what: str, url: str, without: str) -> Finding:
