@@ -91,6 +91,8 @@ class PairSet(Record):
     manifest: Manifest
     curation: Curation
     expectations: Expectations
+    too_small: int = 0
+    """Kept training pictures with a side below the crop; they give no pair."""
 
 
 class TrainRun(Record):

@@ -140,7 +140,8 @@ def synthesize(context: typer.Context, manifest: Annotated[str, typer.Argument(h
         from flows.synthesize import synthesize as run
 
         made = run(find(workspace.store, Curation, manifest), **options.arguments)
-    _finish(options, made, f"Drew {made.manifest.rows} pairs.\nNext: lucidflux train {made.manifest.sha256[:12]}")
+    small = f" {made.too_small} pictures are smaller than the crop and give none." if made.too_small else ""
+    _finish(options, made, f"Drew {made.manifest.rows} pairs.{small}\nNext: lucidflux train {made.manifest.sha256[:12]}")
 
 
 @app.command()

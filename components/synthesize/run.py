@@ -6,6 +6,7 @@ from typing import Any
 
 from components.backends import contracts, manifest
 from components.backends.storage import open_storage
+from components.errors import ContractError
 from components.imaging.degrade import recipe
 from components.records import Curation, PairSet, Progress, canonical_json, content_hash, quiet
 from components.synthesize.settings import SynthesizeSettings
@@ -23,14 +24,20 @@ def synthesize(curation: Curation, settings: SynthesizeSettings, *, objects: str
         progress: called after each picture.
 
     Raises:
-        ContractError: the pairs break an expectation; names the rows.
+        ContractError: no picture is as large as the crop, or the pairs break an expectation; names the rows.
     """
     store = open_storage(objects)
     rows = manifest.query(
         store,
         curation.manifest,
-        'select id, shard, "offset", length from rows where verdict = \'kept\' and split = \'train\' order by id',
+        "select *, least(width_px, height_px) as side_px from rows where verdict = 'kept' and split = 'train' order by id",
     )
+    kept, rows = len(rows), [row for row in rows if row["side_px"] >= settings.crop_px]
+    if not rows:
+        raise ContractError(
+            f"Expected training pictures of at least {settings.crop_px} px a side, all {kept} kept ones are smaller. "
+            "Give larger photos or set synthesize.crop_px."
+        )
     degradation = recipe.preset(settings.preset).model_copy(update={"crop_px": settings.crop_px})
     pairs: list[dict[str, Any]] = []
     for done, row in enumerate(rows):
@@ -54,4 +61,4 @@ def synthesize(curation: Curation, settings: SynthesizeSettings, *, objects: str
     written = manifest.write(
         store, "pairs", pairs, parent=curation.manifest.sha256, settings=content_hash(OPERATOR, settings, degradation)
     )
-    return PairSet(manifest=written, curation=curation, expectations=contracts.require(checked))
+    return PairSet(manifest=written, curation=curation, expectations=contracts.require(checked), too_small=kept - len(rows))

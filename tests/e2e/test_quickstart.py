@@ -93,3 +93,23 @@ def test_killed_during_curate_train_and_evaluate_it_ends_with_the_same_hashes(qu
     done = run(tmp_path, "quickstart")
     assert done.returncode == 0, done.stderr[-4000:]
     assert manifests(json.loads(done.stdout)) == manifests(quickstarted.record)
+
+
+def test_the_version_alone_leads_back_to_every_training_image(quickstarted):
+    from components.backends.tracking import Tracker
+    from components.register.lineage import lineage
+
+    folder = quickstarted.path / "mlflow"
+    tracker = Tracker(f"sqlite:///{folder / 'mlflow.db'}", artifact_root=folder / "artifacts", experiment="lucidflux")
+    found = lineage(tracker, "lucidflux@champion")
+    record = quickstarted.record
+    curation = record["run"]["pairs"]["curation"]
+    assert found["dataset_version"] == record["dataset"]["dvc_md5"]
+    assert found["curated_manifest"] == curation["manifest"]["sha256"]
+    assert found["settings"] == record["run"]["settings"]
+    assert found["git_revision"]
+    assert found["expectations_passed"]
+    assert found["evaluation"]["scores_manifest"] == record["report"]["scores"]["sha256"]
+    pairs = record["run"]["pairs"]["manifest"]["rows"]
+    assert len(found["training_images"]) == pairs // 2
+    assert all(len(image_id) == 64 for image_id in found["training_images"])
