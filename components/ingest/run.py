@@ -170,7 +170,9 @@ def _mark_duplicates(rows: list[Row]) -> list[Row]:
     seen: set[str] = set()
     marked = []
     for row in sorted(rows, key=lambda row: row["origin"]):
-        again = row["verdict"] == "kept" and row["id"] in seen
-        seen.add(row["id"])
+        kept = row["verdict"] == "kept"
+        again = kept and row["id"] in seen
+        if kept:
+            seen.add(row["id"])
         marked.append(row | {"verdict": "rejected", "reason": "duplicate_bytes"} if again else row)
     return marked
