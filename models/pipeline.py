@@ -27,7 +27,7 @@ class Sampler:
     """How a picture is drawn from the network; see the stage's settings for the sources of the values."""
 
     steps: int = 4
-    start: float = 0.6
+    start: float = 0.4
     guidance: float = 1.0
     shift: ShiftRule = "none"
     colour: Literal["wavelet", "none"] = "wavelet"
