@@ -97,20 +97,25 @@ class LiveFeatures:
 
     pixels: PairPixels
     frozen: FrozenParts
+    bf16: bool = False
+    """Compute in bfloat16; what comes out is float16 and float32 as ever."""
 
     @torch.no_grad()
     def take(self, indices: Sequence[int]) -> Features:
-        """See FeatureSource; in float32, as released."""
+        """See FeatureSource."""
         hq_u8, lq_u8 = self.pixels.make(indices)
         device = self.frozen.device
-        lrp_01 = self.frozen.lrp(lq_u8.to(device).float() / 255).clamp(0, 1).half()
-        made = {
-            "lq_u8": lq_u8,
-            "lrp_01": lrp_01,
-            "x0_BTD": self.frozen.encode(hq_u8.to(device).float() / 127.5 - 1),
-            "features_BSE": self.frozen.features(lrp_01.float()),
-        }
-        return {name: tensor.cpu() for name, tensor in made.items()}
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.bf16):
+            lrp_01 = self.frozen.lrp(_floats(lq_u8, device) / 255).clamp(0, 1).half()
+            x0_BTD = self.frozen.encode(_floats(hq_u8, device) / 127.5 - 1)
+            features_BSE = self.frozen.features(lrp_01.float())
+        made = {"lq_u8": lq_u8, "lrp_01": lrp_01, "x0_BTD": x0_BTD.float(), "features_BSE": features_BSE.float()}
+        return {name: tensor.cpu().contiguous() for name, tensor in made.items()}
+
+
+def _floats(image_u8: Tensor, device: torch.device) -> Tensor:
+    """Channels last: the layout in which convolutions are faster on processors."""
+    return image_u8.to(device).float().contiguous(memory_format=torch.channels_last)
 
 
 class KeptFeatures:

@@ -43,6 +43,8 @@ class TrainSettings(Settings):
     """Decay of the averaged weights, which are the ones that are kept; 0 keeps the last ones (paper and released)."""
     precision: Literal["fp32", "bf16"] = "bf16"
     """Of the products; the trained weights and their optimiser are always float32 (released: likewise)."""
+    frozen_precision: Literal["fp32", "bf16"] = "fp32"
+    """Of what LRP, latents and image features are computed with (released: float32 restorer and autoencoder)."""
     time_sampling: Literal["restoration", "balanced", "uniform", "released"] = "released"
     """Distribution of the flow time, see models.objective.sample_time; the paper states none."""
     guidance: float = 1.0
