@@ -6,11 +6,12 @@ Nothing heavy is imported before a verb runs, so that `--help` answers at once.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -63,6 +64,7 @@ def _running(options: Options) -> Iterator[Workspace]:
     from flows import environment
 
     environment.prepare(options.home)
+    _stop_at_once(options)
     from components.errors import LucidfluxError, SettingsError
     from flows.workspace import open_workspace
 
@@ -76,9 +78,27 @@ def _running(options: Options) -> Iterator[Workspace]:
     except LucidfluxError as error:
         options.terminal.say(f"{type(error).__name__}: {error}")
         raise typer.Exit(2 if isinstance(error, SettingsError) else 1) from error
-    except KeyboardInterrupt:
-        options.terminal.say("Interrupted; the same command goes on from here.")
-        raise typer.Exit(130) from None
+
+
+def _stop_at_once(options: Options) -> None:
+    """Let Ctrl-C end this process and its children.
+
+    A terminal interrupts the embedded Prefect server together with us, and Prefect would wait for its answer. With a
+    server of its own the run is marked there, so Prefect keeps the signal.
+    """
+
+    def leave(number: int, frame: object) -> NoReturn:
+        del frame
+        import psutil
+
+        options.terminal.say("Stopped; the same command goes on from here.")
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.terminate()
+        os._exit(128 + number)
+
+    if "PREFECT_API_URL" not in os.environ:
+        signal.signal(signal.SIGINT, leave)
 
 
 def _finish(options: Options, record: Record, text: str) -> None:
