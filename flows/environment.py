@@ -20,6 +20,8 @@ QUIET = {
     # the run's log is in Prefect; the terminal shows progress and sentences
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    # spinning threads make everything several times slower on a busy machine
+    "OMP_WAIT_POLICY": "PASSIVE",
     # pyiqa and torch warn about things that a user of the command line cannot change
     "PYTHONWARNINGS": "ignore",
 }
