@@ -145,11 +145,18 @@ def reconstruction_terms(decoded_BCHW: Tensor, image_pm1_BCHW: Tensor) -> dict[s
 
 
 def pairs(shop: Workshop, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
-    """HQ crops and their LQ, both (B, 3, H, W) in [0, 1], degraded as the `tiny` preset draws."""
+    """HQ crops and their LQ, both (B, 3, H, W) in [0, 1].
+
+    Three in four are degraded as the `tiny` preset draws, one in four by white noise alone, which that preset never
+    leaves as it is (it always shrinks and compresses) and cameras in the dark do.
+    """
     settings = degrade.preset("tiny").model_copy(update={"crop_px": None, "flip_share": 0.0})
     hq_u8 = shop.pool.batch(rng, size, CROP_PX)
     seed = int(rng.integers(2**31))
     lq_u8 = [degrade.apply(crop, degrade.draw(seed, str(index), 0, settings))[1] for index, crop in enumerate(hq_u8)]
+    for index in np.flatnonzero(rng.random(size) < 0.25):
+        noise = rng.uniform(3, 50) * rng.standard_normal(hq_u8[index].shape)
+        lq_u8[index] = np.clip(np.rint(hq_u8[index] + noise), 0, 255).astype(np.uint8)
     return to_01(hq_u8), to_01(np.stack(lq_u8))
 
 
