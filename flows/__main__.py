@@ -101,6 +101,13 @@ def _stop_at_once(options: Options) -> None:
         signal.signal(signal.SIGINT, leave)
 
 
+def _look_first(workspace: Workspace, sources: list[str]) -> None:
+    """Refuse a missing or empty source before anything is started."""
+    from components.ingest.run import fingerprint
+
+    fingerprint(sources, workspace.profile.ingest)
+
+
 def _finish(options: Options, record: Record, text: str) -> None:
     options.terminal.result(record.model_dump_json() if options.terminal.json else text)
 
@@ -113,9 +120,11 @@ def quickstart(
     """Take photos through every stage: a registered, gated model and restored photos."""
     options: Options = context.obj
     with _running(options) as workspace:
+        source = str(photos) if photos else "packaged:"
+        _look_first(workspace, [source])
         from flows.quickstart import quickstart as run
 
-        result, text = run(workspace, str(photos) if photos else "packaged:", options.arguments)
+        result, text = run(workspace, source, options.arguments)
     _finish(options, result, text)
 
 
@@ -123,7 +132,8 @@ def quickstart(
 def ingest(context: typer.Context, source: Annotated[list[str], typer.Argument(help="Folder, or packaged:.")]) -> None:
     """Store pictures as shards and pin them as a dataset version."""
     options: Options = context.obj
-    with _running(options):
+    with _running(options) as workspace:
+        _look_first(workspace, source)
         from flows.ingest import ingest as run
 
         made = run(source, **options.arguments)
@@ -239,7 +249,8 @@ def rollback(
 def retrain(context: typer.Context, source: Annotated[list[str], typer.Argument(help="Folder, or packaged:.")]) -> None:
     """Ingest, curate, synthesize, train, evaluate and register: a new challenger."""
     options: Options = context.obj
-    with _running(options):
+    with _running(options) as workspace:
+        _look_first(workspace, source)
         from flows.retrain import retrain as run
 
         made = run(source, **options.arguments)

@@ -101,7 +101,7 @@ class _Lines:
     def __call__(self, phase: str, done: int, total: int) -> None:
         now = time.monotonic()
         if phase not in self.started or done <= 1:
-            self.started[phase] = now
+            self.started[phase] = self.spoken = now
             if done < total:
                 return
         if done != total and now - self.spoken < EVERY_SECONDS:
