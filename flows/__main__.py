@@ -65,6 +65,9 @@ def _running(options: Options) -> Iterator[Workspace]:
 
     environment.prepare(options.home)
     _stop_at_once(options)
+    from flows.orphans import end_orphans
+
+    end_orphans(options.home / "prefect")
     from components.errors import LucidfluxError, SettingsError
     from flows.workspace import open_workspace
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from components.backends.versioning import read_pin
+from flows.orphans import end_orphans
 from tests.e2e.conftest import ROOT, command, environment, run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -93,6 +94,7 @@ def test_killed_during_curate_train_and_evaluate_it_ends_with_the_same_hashes(qu
     done = run(tmp_path, "quickstart")
     assert done.returncode == 0, done.stderr[-4000:]
     assert manifests(json.loads(done.stdout)) == manifests(quickstarted.record)
+    assert end_orphans(tmp_path / "prefect") == 0
 
 
 def test_the_version_alone_leads_back_to_every_training_image(quickstarted):
