@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextvars
 
-from prefect.logging import get_logger
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_logger, get_run_logger
 
 from components.records import Progress
 
@@ -14,7 +15,11 @@ _QUARTERS = 4
 def _log(phase: str, done: int, total: int) -> None:
     """Write a line at each quarter of the way."""
     quarter = max(1, total // _QUARTERS)
-    if total and (done % quarter == 0 or done == total):
+    if not total or (done % quarter and done != total):
+        return
+    try:
+        get_run_logger().info("%s: %d of %d", phase, done, total)
+    except MissingContextError:
         get_logger("lucidflux").info("%s: %d of %d", phase, done, total)
 
 
