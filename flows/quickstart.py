@@ -10,6 +10,7 @@ from typing import Any
 from components.backends.catalog import find
 from components.backends.storage import LocalStorage
 from components.backends.versioning import read_pin
+from components.errors import GateError
 from components.records import DatasetVersion, EvalReport, ModelVersion, Record, Restoration, TrainRun
 from flows.progress import reused
 from flows.settings import REPOSITORY
@@ -55,7 +56,11 @@ def quickstart(workspace: Workspace, source: str, arguments: Mapping[str, Any]) 
     store = workspace.store
     run = find(store, TrainRun, challenger.run_id)
     report = find(store, EvalReport, run.checkpoint_sha256)
-    champion = promote(str(challenger.version), **arguments)
+    page = str(store.fetch(report.html))
+    try:
+        champion = promote(str(challenger.version), **arguments)
+    except GateError as error:
+        raise GateError(f"{error} What the model does is in the report: {page}") from error
     degraded = _degraded_photos(workspace, report)
     output = workspace.home / "quickstart" / "restored"
     restoration = restore_inputs([str(degraded)], str(output), **arguments)
@@ -66,7 +71,7 @@ def quickstart(workspace: Workspace, source: str, arguments: Mapping[str, Any]) 
         report=report,
         model=champion,
         restoration=restoration,
-        page=str(store.fetch(report.html)),
+        page=page,
         sheet=str(store.fetch(report.sheet)),
         reused=tuple(found),
         seconds=time.monotonic() - started,
