@@ -11,7 +11,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
-from components.errors import WeightsError
 from components.records import Record
 from flows.workspace import Workspace
 
@@ -97,18 +96,15 @@ def _weights(workspace: Workspace) -> Iterator[Finding]:
     from models import bundle
 
     folder = workspace.profile.base_folder
-    absent = [name for name in bundle.FROZEN_FILES if not (folder / name).is_file()]
-    if absent:
-        said = f"{folder} lacks {', '.join(absent)}; put the converted weights there or set base=FOLDER"
+    try:
+        count = len(bundle.hashes(folder))
+        bundle.load_frozen(folder)
+    except ValueError as error:
+        said = f"{error} Or set base=FOLDER to where the frozen parts of this profile are."
         yield Finding(what="weights", state="missing", said=said)
         return
-    try:
-        bundle.load_frozen(folder)
-    except (ValueError, WeightsError) as error:
-        yield Finding(what="weights", state="missing", said=str(error))
-        return
-    megabytes = sum((folder / name).stat().st_size for name in bundle.FROZEN_FILES) / 1e6
-    yield Finding(what="weights", state="ok", said=f"{folder}: {len(bundle.FROZEN_FILES)} files, {megabytes:.1f} MB")
+    megabytes = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 1e6
+    yield Finding(what="weights", state="ok", said=f"{folder}: {count} files, {megabytes:.1f} MB, all load")
 
 
 def _ports() -> Iterator[Finding]:

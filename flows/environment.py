@@ -17,6 +17,7 @@ QUIET = {
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "PREFECT_CLI_COLORS": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
     # the run's log is in Prefect; the terminal shows progress and sentences
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
