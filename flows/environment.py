@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def prepare(home: Path) -> None:
     }
     for name, value in (QUIET | inside).items():
         os.environ.setdefault(name, value)
+    # it asks for a package that nothing here uses
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
     with contextlib.suppress(OSError):  # opening the workspace says it better
         (home / "prefect").mkdir(parents=True, exist_ok=True)
