@@ -17,7 +17,6 @@ Progress = Callable[[str, int, int], None]
 """Called with (phase, done, total); total is 0 while it is unknown."""
 
 ManifestKind = Literal["images", "scores", "pairs", "restorations"]
-Verdict = Literal["kept", "rejected", "failed"]
 
 
 def quiet(phase: str, done: int, total: int) -> None:

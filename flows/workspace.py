@@ -75,10 +75,6 @@ class Workspace:
         """The DVC remote."""
         return self.profile.backend.dvc_remote or str(self.home / "remote")
 
-    def work(self, name: str) -> Path:
-        """A scratch folder that a re-run finds again."""
-        return self.home / "work" / name
-
     @cached_property
     def base_hashes(self) -> dict[str, str]:
         """sha256 of every frozen part.

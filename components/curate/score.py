@@ -43,7 +43,7 @@ def score_sharpness(job: ScoreJob) -> dict[str, tuple[float, float]]:
     """Give (blur, flat share) by id; flat share is NaN for a picture without a whole patch."""
 
     def measure(data: bytes) -> tuple[float, float]:
-        return sharpness.score(codec.luma(data))
+        return sharpness.score(codec.luma(data, limits=codec.STORED))
 
     return {key: (value[0], value[1]) for key, value in _remembered(SHARPNESS_OPERATOR, job, measure).items()}
 
@@ -54,9 +54,13 @@ def score_quality(jobs: Sequence[ScoreJob], metric: str, *, progress: Progress =
     NaN where the metric has no value for a picture.
     """
     operator = f"{metric}-{content_hash(iqa.versions())[:12]}"
+
+    def measure(data: bytes) -> float:
+        return iqa.score(metric, [codec.decode(data, limits=codec.STORED).image_u8])[0]
+
     scores: dict[str, float] = {}
     for done, job in enumerate(jobs):
-        scores |= _remembered(operator, job, lambda data: iqa.score(metric, [codec.decode(data).image_u8])[0])
+        scores |= _remembered(operator, job, measure)
         progress("quality", done + 1, len(jobs))
     return scores
 

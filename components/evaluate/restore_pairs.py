@@ -82,7 +82,7 @@ def restore_held_out(
 
 def _load(store: Storage, image: HeldOut, crop_px: int) -> codec.Image:
     data = store.read_range(image.shard, image.offset, image.length)
-    return centre_crop(codec.decode(data).image_u8, crop_px)
+    return centre_crop(codec.decode(data, limits=codec.STORED).image_u8, crop_px)
 
 
 def _one(done: LocalStorage, key: str, hq_u8: codec.Image, restorer: Restorer, settings: EvaluateSettings) -> None:

@@ -123,6 +123,8 @@ def _one(store: LocalStorage, batch: Batch, item: Input, loaded: _Loaded, name: 
         made = _restore(store, batch, item, name)
     except (DecodeError, OSError) as error:
         return row | {"reason": getattr(error, "reason", "unreadable")}, "failed"
+    except ValueError:  # the result's format cannot hold its size
+        return row | {"reason": "not_encodable"}, "failed"
     store.put(f"{LEDGER}/{key}.json", json.dumps(made, sort_keys=True).encode())
     return row | made | {"verdict": "kept", "reason": ""}, "restored"
 

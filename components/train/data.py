@@ -70,7 +70,7 @@ class PairPixels:
         self._decode = lru_cache(maxsize=DECODED)(self._read)
 
     def _read(self, shard: str, offset: int, length: int) -> codec.Image:
-        return codec.decode(self.store.read_range(shard, offset, length)).image_u8
+        return codec.decode(self.store.read_range(shard, offset, length), limits=codec.STORED).image_u8
 
     def make(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """HQ and LQ of some rows, each (B, 3, H, W) uint8."""

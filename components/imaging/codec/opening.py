@@ -47,6 +47,10 @@ class Limits(Settings):
     """Longest side."""
 
 
+STORED = Limits(max_bytes=1 << 40, max_pixels=1 << 40, max_side_px=1 << 30)
+"""For pictures that ingest let in: its own limits were applied there and are not applied a second time."""
+
+
 @contextmanager
 def opened(data: bytes, limits: Limits) -> Iterator[PIL.Image.Image]:
     """Open within the limits, and turn whatever a decoder raises inside the block into a DecodeError."""

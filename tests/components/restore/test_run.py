@@ -88,3 +88,14 @@ def test_too_many_failures_fail_the_batch_and_keep_what_was_restored(photos, tmp
     with pytest.raises(SourceError, match="1 of 3"):
         go(photos, tmp_path, restorer, max_failed_share=0.1)
     assert (tmp_path / "out" / "a.png").exists()
+
+
+def test_a_result_that_its_format_cannot_hold_is_a_reason_and_the_rest_goes_on(tmp_path, restorer):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(codec.encode_png(np.zeros((1, 16384, 3), np.uint8)))
+    (folder / "b.png").write_bytes(codec.encode_png(np.zeros((8, 8, 3), np.uint8)))
+    made = go(folder, tmp_path, restorer, format="webp")
+    found = rows(made, tmp_path)
+    assert (found["a.png"]["verdict"], found["a.png"]["reason"]) == ("failed", "not_encodable")
+    assert found["b.png"]["verdict"] == "kept"
