@@ -9,6 +9,8 @@ Shapes: B batch, C channels, H W height and width in the units of the tensor nam
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
@@ -110,37 +112,39 @@ class SkipAutoencoder(nn.Module):
         self.linear_decoder.bias.copy_(mean.reshape(3, 64).mean(1).float())  # type: ignore[union-attr]
 
 
-class KlAutoencoder(nn.Module):
-    """FLUX's autoencoder behind the same two calls; the code is the posterior mean."""
-
-    def __init__(self, config: AutoencoderConfig, latent: LatentConfig) -> None:
-        super().__init__()
-        levels = len(config.widths)
-        self.model = AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * levels,
-            up_block_types=("UpDecoderBlock2D",) * levels,
-            block_out_channels=config.widths,
-            layers_per_block=config.blocks,
-            latent_channels=latent.channels,
-            norm_num_groups=min(32, *config.widths),
-            use_quant_conv=False,
-            use_post_quant_conv=False,
-        )
-
-    def encode(self, image_pm1_BCHW: Tensor) -> Tensor:
-        """Picture to code, before scale and shift."""
-        mean: Tensor = self.model.encode(image_pm1_BCHW).latent_dist.mode()
-        return mean
-
-    def decode(self, z_BCHW: Tensor) -> Tensor:
-        """Code to picture in about [-1, 1], not clamped."""
-        image: Tensor = self.model.decode(z_BCHW).sample
-        return image
-
-
-Autoencoder = SkipAutoencoder | KlAutoencoder
+Autoencoder: TypeAlias = SkipAutoencoder | AutoencoderKL
 
 
 def build_autoencoder(config: AutoencoderConfig, latent: LatentConfig) -> Autoencoder:
-    """Make the codec that the config names."""
-    return KlAutoencoder(config, latent) if config.kind == "kl" else SkipAutoencoder(config, latent)
+    """Make the codec that the config names; `kl` is diffusers' unmodified class at the config's sizes."""
+    if config.kind == "skip":
+        return SkipAutoencoder(config, latent)
+    levels = len(config.widths)
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        block_out_channels=config.widths,
+        layers_per_block=config.blocks,
+        latent_channels=latent.channels,
+        norm_num_groups=32,
+        scaling_factor=latent.scale,
+        shift_factor=latent.shift,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+    )
+
+
+def encode(autoencoder: Autoencoder, image_pm1_BCHW: Tensor) -> Tensor:
+    """Picture in [-1, 1] to code, before scale and shift; the posterior's mean where there is a posterior."""
+    if isinstance(autoencoder, SkipAutoencoder):
+        return autoencoder.encode(image_pm1_BCHW)
+    mean: Tensor = autoencoder.encode(image_pm1_BCHW).latent_dist.mode()
+    return mean
+
+
+def decode(autoencoder: Autoencoder, z_BCHW: Tensor) -> Tensor:
+    """Code to picture in about [-1, 1], not clamped."""
+    if isinstance(autoencoder, SkipAutoencoder):
+        return autoencoder.decode(z_BCHW)
+    image: Tensor = autoencoder.decode(z_BCHW).sample
+    return image

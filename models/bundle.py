@@ -1,31 +1,35 @@
 """A bundle: the directory that holds the frozen parts of one network.
 
-`config.json` and one safetensors file per part, fp16 on disk, fp32 in memory. Every file must hold exactly the
-tensors that the config implies: nothing is loaded silently in part.
+`config.json` and one safetensors file per part, in any floating type on disk, float32 in memory unless asked
+otherwise. Every file must hold exactly the tensors that the config implies: nothing is loaded silently in part.
 
 Shapes: B batch, C channels, H W picture height and width in px, T tokens, D values per token, S tokens, E width.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from diffusers import FluxTransformer2DModel
-from safetensors import SafetensorError
+from diffusers.models.transformers.transformer_flux import FluxPosEmbed, FluxSingleTransformerBlock
+from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
-from models.autoencoder import Autoencoder, build_autoencoder
-from models.conditioner import hint_convolutions
+from models import autoencoder as codec
+from models.conditioner import hint_convolutions, resized_mlp
 from models.config import CONFIG_FILE, BackboneConfig, EncoderConfig, LatentConfig, NetworkConfig
-from models.connector import Connector
+from models.connector import build_connector
 from models.files import FROZEN_FILES, hashes
 from models.latents import pack, unpack
-from models.prior import Prior, restore_lightly
+from models.pixels import encoder_square
+from models.prior import Prior, build_prior, restore_lightly
 
 __all__ = [
     "FROZEN_FILES",
@@ -61,7 +65,7 @@ def build_backbone(config: BackboneConfig, latent: LatentConfig) -> FluxTransfor
             f"Rotary axes {config.axes} must sum to hidden / heads = {config.hidden} / {config.heads}; "
             "correct the backbone config."
         )
-    return FluxTransformer2DModel(
+    backbone = FluxTransformer2DModel(
         in_channels=latent.token_values,
         num_layers=config.double_blocks,
         num_single_layers=config.single_blocks,
@@ -72,6 +76,17 @@ def build_backbone(config: BackboneConfig, latent: LatentConfig) -> FluxTransfor
         guidance_embeds=config.guidance_embeds,
         axes_dims_rope=config.axes,
     )
+    if config.rotary_base != backbone.pos_embed.theta:
+        backbone.pos_embed = FluxPosEmbed(theta=config.rotary_base, axes_dim=config.axes)
+    for block in backbone.transformer_blocks:
+        resized_mlp(block, config)
+    if config.mlp_ratio != 4:
+        sizes = {"num_attention_heads": config.heads, "attention_head_dim": config.hidden // config.heads}
+        backbone.single_transformer_blocks = nn.ModuleList(
+            FluxSingleTransformerBlock(dim=config.hidden, mlp_ratio=config.mlp_ratio, **sizes)
+            for _ in range(config.single_blocks)
+        )
+    return backbone
 
 
 def build_encoder(config: EncoderConfig) -> SiglipVisionModel:
@@ -84,6 +99,8 @@ def build_encoder(config: EncoderConfig) -> SiglipVisionModel:
             num_attention_heads=config.heads,
             image_size=config.image_px,
             patch_size=config.patch_px,
+            hidden_act=config.activation,
+            layer_norm_eps=config.norm_eps,
             vision_use_head=False,
         )
     )
@@ -94,14 +111,14 @@ class FrozenParts:
     """Everything that training leaves alone; in evaluation mode, without gradients."""
 
     config: NetworkConfig
-    autoencoder: Autoencoder
+    autoencoder: codec.Autoencoder
     backbone: FluxTransformer2DModel
     prior: Prior
     encoder: SiglipVisionModel
     prompt: Prompt
-    connector: Connector
-    """Start of the trained connector, not used once an adapter brings its own."""
-    hint: nn.Sequential
+    connector: ReduxImageEncoder | None
+    """Start of the trained connector, not used once an adapter brings its own; None where the bundle has none."""
+    hint: nn.Sequential | None
     """Start of the trained hint convolutions: they give about the scaled latent of the picture that they see."""
 
     @property
@@ -110,12 +127,12 @@ class FrozenParts:
         return self.prompt.tokens_SD.device
 
     def modules(self) -> dict[str, nn.Module]:
-        """Part name -> module, in the order of FROZEN_FILES."""
-        return {name: getattr(self, name) for name in FROZEN_FILES}
+        """Part name -> module of each part that is there, in the order of FROZEN_FILES."""
+        return {name: module for name in FROZEN_FILES if (module := getattr(self, name)) is not None}
 
     def lrp(self, lq_01_BCHW: Tensor) -> Tensor:
         """Restore lightly: LQ to LRP, both in [0, 1], any size."""
-        return restore_lightly(self.prior, lq_01_BCHW)
+        return restore_lightly(self.prior, self.config.prior, lq_01_BCHW)
 
     @torch.no_grad()
     def encode(self, image_pm1_BCHW: Tensor) -> Tensor:
@@ -131,7 +148,7 @@ class FrozenParts:
                 f"A picture of {width_px}x{height_px} px cannot be packed: both sides must be multiples of {token_px} px; "
                 "pad it first."
             )
-        code_BCHW = self.autoencoder.encode(image_pm1_BCHW)
+        code_BCHW = codec.encode(self.autoencoder, image_pm1_BCHW)
         return pack(self.config.latent.scale * (code_BCHW - self.config.latent.shift), self.config.latent.packing)
 
     @torch.no_grad()
@@ -139,14 +156,14 @@ class FrozenParts:
         """Packed latent to a picture in about [-1, 1], not clamped."""
         latent = self.config.latent
         code_BCHW = unpack(z_BTD, height_px // latent.token_px, width_px // latent.token_px, latent.packing)
-        return self.autoencoder.decode(code_BCHW / latent.scale + latent.shift)
+        return codec.decode(self.autoencoder, code_BCHW / latent.scale + latent.shift)
 
     @torch.no_grad()
     def features(self, lrp_01_BCHW: Tensor) -> Tensor:
         """Last hidden state (B, S, E) of the image encoder; the aspect ratio is not kept, as released."""
-        side = self.config.encoder.image_px
-        seen = F.interpolate(lrp_01_BCHW, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
-        states: Tensor = self.encoder(pixel_values=seen * 2 - 1).last_hidden_state
+        encoder = self.config.encoder
+        seen_pm1 = encoder_square(lrp_01_BCHW, encoder.image_px, eight_bit=encoder.resize == "pillow")
+        states: Tensor = self.encoder(pixel_values=seen_pm1.to(self.encoder.dtype)).last_hidden_state
         return states
 
 
@@ -154,13 +171,13 @@ def build(config: NetworkConfig) -> FrozenParts:
     """Make all parts with their default initialisation."""
     return FrozenParts(
         config=config,
-        autoencoder=build_autoencoder(config.autoencoder, config.latent),
+        autoencoder=codec.build_autoencoder(config.autoencoder, config.latent),
         backbone=build_backbone(config.backbone, config.latent),
-        prior=Prior(config.prior),
+        prior=build_prior(config.prior),
         encoder=build_encoder(config.encoder),
         prompt=Prompt(config.prompt_tokens, config.backbone),
-        connector=Connector(config.encoder.hidden, config.backbone.context_dim),
-        hint=hint_convolutions(config.conditioner.hint_channels),
+        connector=build_connector(config) if "connector" in config.starts else None,
+        hint=hint_convolutions(config.conditioner.hint_channels) if "hint" in config.starts else None,
     )
 
 
@@ -181,16 +198,10 @@ def read_weights(path: Path, module: nn.Module) -> None:
     """Fill a module from one safetensors file.
 
     Raises:
-        ValueError: the file is missing, cut, or holds other tensors than the module.
+        ValueError: the file is missing, cut, or holds other tensors than the module, or numbers that are not finite.
     """
-    try:
+    with _readable(path):
         state = load_file(path)
-    except FileNotFoundError as error:
-        raise ValueError(
-            f"Expected weights at {path}, found no file. Restore it from the release or train the bundle again."
-        ) from error
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is no readable safetensors file ({error}). Restore it from the release.") from error
     own = module.state_dict()
     missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     advice = f"Use weights and {CONFIG_FILE} of one bundle."
@@ -199,13 +210,42 @@ def read_weights(path: Path, module: nn.Module) -> None:
     for key, tensor in state.items():
         if tensor.shape != own[key].shape:
             raise ValueError(f"{path}: {key} is {list(tensor.shape)}, expected {list(own[key].shape)}. {advice}")
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ValueError(f"{path}: {key} holds numbers that are not finite. Restore it from the release or train it again.")
     module.load_state_dict({key: tensor.to(own[key].dtype) for key, tensor in state.items()})
 
 
-def write_weights(path: Path, module: nn.Module, dtype: torch.dtype = torch.float16) -> None:
-    """Write a module's tensors to one safetensors file; floating ones as `dtype`."""
+def read_metadata(path: Path) -> dict[str, str]:
+    """The text that a safetensors file carries beside its tensors.
+
+    Raises:
+        ValueError: the file is missing or cut.
+    """
+    with _readable(path), safe_open(path, "pt") as file:
+        return dict(file.metadata() or {})
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say what is wrong with a file that does not open."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"Expected weights at {path}, found no file. Restore it from the release or train the bundle again."
+        ) from error
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is no readable safetensors file ({error}). Restore it from the release.") from error
+
+
+def write_weights(
+    path: Path, module: nn.Module, dtype: torch.dtype | None = torch.float16, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a module's tensors to one safetensors file; floating ones as `dtype`, None keeps their own."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    state = {k: (v.to(dtype) if v.is_floating_point() else v).detach().cpu().contiguous() for k, v in module.state_dict().items()}
+    state = {key: tensor.detach().cpu().contiguous() for key, tensor in module.state_dict().items()}
+    if dtype is not None:
+        state = {key: tensor.to(dtype) if tensor.is_floating_point() else tensor for key, tensor in state.items()}
     temporary = path.with_suffix(".partial")
-    save_file(state, temporary)
+    save_file(state, temporary, metadata=dict(metadata or {}))
     temporary.replace(path)

@@ -65,15 +65,34 @@ class BackboneConfig(Part):
     """Width of the pooled prompt vector (released: 768)."""
     guidance_embeds: bool = True
     """Embed the guidance value beside the time (released: yes)."""
+    mlp_ratio: Annotated[float, Field(gt=0)] = 4.0
+    """Width of a block's MLP over its own (released: 4)."""
+    rotary_base: Annotated[float, Field(gt=1)] = 10_000
+    """Theta of the rotary embedding (released: 10000)."""
 
 
 class ConditionerConfig(Part):
-    """The two condition branches."""
+    """The condition branches, their modulation and the semantic path; what an ablation changes."""
 
     double_blocks: Positive = 2
-    """Double blocks of each branch; backbone block l takes output l mod this (released: 2)."""
+    """Double blocks of each branch (released: 2)."""
     hint_channels: Positive = 16
     """Channels of the hint convolutions; must equal the latent channels (released: 16)."""
+    variant: Literal["released", "paper"] = "released"
+    """`released`: branches also see x_t, time and guidance, run in every step, and give one output per block;
+    LayerNorm before scale and shift. `paper`: branches see the picture alone and run once per picture, one output;
+    alpha * phi + beta from PE(t/T, l/L) (report, eq. 2-4)."""
+    branches: Literal["both", "lq", "lrp"] = "both"
+    """Which pictures have a branch (report, eq. 5: both)."""
+    modulation: Literal["both", "time", "layer", "none"] = "both"
+    """What scale and shift depend on (report, eq. 3: time and layer); `none` adds the branch outputs as they are."""
+    semantic: bool = True
+    """Semantic tokens of the LRP join the prompt (report, eq. 6-7)."""
+
+    @property
+    def pictures(self) -> tuple[Literal["lq", "lrp"], ...]:
+        """Names of the branches."""
+        return ("lq", "lrp") if self.branches == "both" else (self.branches,)
 
 
 class EncoderConfig(Part):
@@ -91,6 +110,13 @@ class EncoderConfig(Part):
     """Side of the square picture that it sees (released: 512)."""
     patch_px: Positive = 16
     """Side of a patch (released: 16)."""
+    activation: str = "gelu_pytorch_tanh"
+    """Of its MLPs, by transformers' name (released: gelu_pytorch_tanh)."""
+    norm_eps: Annotated[float, Field(gt=0)] = 1e-6
+    """Of its LayerNorms (released: 1e-6)."""
+    resize: Literal["pillow", "tensor"] = "pillow"
+    """How the LRP becomes the square: Pillow's 8-bit bilinear (released), or torch's on floats, which stays on the
+    device; they differ by at most about one level of 255."""
 
 
 class AutoencoderConfig(Part):
@@ -104,13 +130,44 @@ class AutoencoderConfig(Part):
     """Residual blocks per level (released: 2)."""
 
 
+class SwinIRConfig(Part):
+    """SwinIR, by default as DiffBIR's general restorer has it."""
+
+    embed: Positive = 180
+    """Width (released: 180)."""
+    depths: tuple[int, ...] = (6,) * 8
+    """Blocks of each residual group (released: eight times 6)."""
+    heads: tuple[int, ...] = (6,) * 8
+    """Attention heads of each group (released: eight times 6)."""
+    window: Positive = 8
+    """Side of an attention window (released: 8)."""
+    mlp_ratio: Annotated[float, Field(gt=0)] = 2.0
+    """Width of a block's MLP over its own (released: 2)."""
+    unshuffle: Positive = 8
+    """Picture pixels per cell and side; sides must be multiples of window * unshuffle (released: 8)."""
+    upscale: Positive = 8
+    """Enlargement at the end; equal to `unshuffle` gives the input's size back (released: 8)."""
+    image_px: Positive = 64
+    """Size for which the attention masks are stored; has no influence on results (released: 64)."""
+    upsampler: str = "nearest+conv"
+    """Kind of enlargement (released: nearest+conv)."""
+    residual: str = "1conv"
+    """Convolutions at the end of a group (released: 1conv)."""
+    range: float = 1.0
+    """White (released: 1)."""
+
+
 class PriorConfig(Part):
     """The light restorer that makes the LRP."""
 
+    kind: Literal["swinir", "unet"] = "swinir"
+    """`swinir`: the released one; `unet`: the small convolutional one of the miniature."""
+    swinir: SwinIRConfig = SwinIRConfig()
+    """Sizes of kind `swinir`."""
     widths: tuple[int, ...] = (40, 80, 120)
-    """Channels at 1/2, 1/4, 1/8 of the picture."""
+    """Kind `unet`: channels at 1/2, 1/4, 1/8 of the picture."""
     blocks: Positive = 1
-    """Residual blocks per level and direction."""
+    """Kind `unet`: residual blocks per level and direction."""
 
 
 class NetworkConfig(Part):
@@ -124,6 +181,8 @@ class NetworkConfig(Part):
     prior: PriorConfig = PriorConfig()
     prompt_tokens: Positive = 512
     """Tokens of the fixed prompt (released: 512, padded)."""
+    starts: tuple[Literal["connector", "hint"], ...] = ("connector", "hint")
+    """Starts of trained parts that the bundle brings; those named must be there."""
 
     @classmethod
     def load(cls, directory: Path) -> NetworkConfig:
@@ -155,7 +214,8 @@ TINY = NetworkConfig(
     backbone=BackboneConfig(
         hidden=128, heads=4, axes=(4, 14, 14), double_blocks=2, single_blocks=4, context_dim=64, pooled_dim=32
     ),
-    encoder=EncoderConfig(hidden=64, intermediate=128, layers=3, heads=4, image_px=64, patch_px=16),
+    encoder=EncoderConfig(hidden=64, intermediate=128, layers=3, heads=4, image_px=64, patch_px=16, resize="tensor"),
+    prior=PriorConfig(kind="unet"),
     autoencoder=AutoencoderConfig(kind="skip", widths=(32, 64, 96), blocks=2),
     prompt_tokens=4,
 )

@@ -1,23 +1,22 @@
-"""The connector: image features to semantic tokens (LucidFlux report, eq. 6; FLUX Redux layout).
+"""The connector: image features to semantic tokens (LucidFlux report, eq. 6), in FLUX Redux' form.
 
 Shapes: B batch, S semantic tokens, E feature width, D context width.
 """
 
 from __future__ import annotations
 
-import torch.nn.functional as F
-from torch import Tensor, nn
+from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
+from torch import Tensor
+
+from models.config import NetworkConfig
 
 
-class Connector(nn.Module):
-    """Two linears, three times the context width between them."""
+def build_connector(network: NetworkConfig) -> ReduxImageEncoder:
+    """Two linears with SiLU between them, three times the context width inside."""
+    return ReduxImageEncoder(redux_dim=network.encoder.hidden, txt_in_features=network.backbone.context_dim)
 
-    def __init__(self, feature_dim: int, context_dim: int) -> None:
-        super().__init__()
-        self.redux_up = nn.Linear(feature_dim, 3 * context_dim)
-        self.redux_down = nn.Linear(3 * context_dim, context_dim)
 
-    def forward(self, features_BSE: Tensor) -> Tensor:
-        """Map the last hidden state of the image encoder to tokens (B, S, D) in the prompt's space."""
-        tokens: Tensor = self.redux_down(F.silu(self.redux_up(features_BSE)))
-        return tokens
+def connect(connector: ReduxImageEncoder, features_BSE: Tensor) -> Tensor:
+    """Map the last hidden state of the image encoder to tokens (B, S, D) in the prompt's space."""
+    tokens_BSD: Tensor = connector(features_BSE).image_embeds
+    return tokens_BSD

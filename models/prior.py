@@ -1,7 +1,7 @@
-"""The light restorer: LQ in, LRP out.
+"""The light restorer: LQ in, LRP out (LucidFlux report, eq. 1).
 
-The released network uses SwinIR here; the miniature a convolutional U-Net on the pixel-unshuffled picture, which
-plays the same part (removes noise and blocks, leaves the picture soft).
+The released network uses SwinIR here, as DiffBIR trained it; the miniature a convolutional U-Net on the
+pixel-unshuffled picture, which plays the same part (removes noise and blocks, leaves the picture soft).
 
 Shapes: B batch, C channels, H W picture height and width.
 """
@@ -9,16 +9,19 @@ Shapes: B batch, C channels, H W picture height and width.
 from __future__ import annotations
 
 import itertools
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
+from spandrel.architectures.SwinIR import SwinIR
 from torch import Tensor, nn
 
 from models.autoencoder import residual_stack
-from models.config import PriorConfig
+from models.config import PriorConfig, SwinIRConfig
+from models.padding import pad_to_multiple
 
 
-class Prior(nn.Module):
+class UnetPrior(nn.Module):
     """U-Net at 1/2, 1/4, ... of the picture that predicts a correction of the LQ."""
 
     def __init__(self, config: PriorConfig) -> None:
@@ -52,8 +55,47 @@ class Prior(nn.Module):
         return restored[..., :height, :width]
 
 
+Prior: TypeAlias = UnetPrior | SwinIR
+
+
+def build_prior(config: PriorConfig) -> Prior:
+    """Make the light restorer that the config names.
+
+    Raises:
+        ValueError: SwinIR at these sizes does not give the input's size back.
+    """
+    return build_swinir(config.swinir) if config.kind == "swinir" else UnetPrior(config)
+
+
+def build_swinir(config: SwinIRConfig) -> SwinIR:
+    """The unmodified SwinIR at the config's sizes."""
+    if config.upscale != config.unshuffle or len(config.depths) != len(config.heads):
+        raise ValueError(
+            f"A light restorer returns its input's size and has heads for each group; got upscale {config.upscale} after "
+            f"unshuffle {config.unshuffle}, {len(config.depths)} groups and {len(config.heads)} heads. Correct prior.swinir."
+        )
+    return SwinIR(
+        img_size=config.image_px,
+        embed_dim=config.embed,
+        depths=list(config.depths),
+        num_heads=list(config.heads),
+        window_size=config.window,
+        mlp_ratio=config.mlp_ratio,
+        upscale=config.upscale,
+        img_range=config.range,
+        upsampler=config.upsampler,
+        resi_connection=config.residual,
+        start_unshuffle=config.unshuffle,
+    )
+
+
 @torch.no_grad()
-def restore_lightly(prior: Prior, lq_01_BCHW: Tensor) -> Tensor:
-    """LRP in [0, 1]."""
-    lrp: Tensor = prior(lq_01_BCHW)
+def restore_lightly(prior: Prior, config: PriorConfig, lq_01_BCHW: Tensor) -> Tensor:
+    """LRP in [0, 1], any size from 1x1 px; what SwinIR needs as a multiple is padded and cropped."""
+    if config.kind == "unet":
+        lrp: Tensor = prior(lq_01_BCHW)
+    else:
+        height, width = lq_01_BCHW.shape[-2:]
+        padded = pad_to_multiple(lq_01_BCHW, config.swinir.window * config.swinir.unshuffle)
+        lrp = prior(padded)[..., :height, :width]
     return lrp.clamp(0, 1)

@@ -225,6 +225,7 @@ def train_encoder(shop: Workshop, config: NetworkConfig) -> None:
 def train_backbone(shop: Workshop, config: NetworkConfig) -> None:
     """Flow matching on HQ latents, jointly with the prompt and the connector; semantic tokens in every second step."""
     parts = shop.parts(config, need=("autoencoder", "prior", "encoder"))
+    assert parts.connector is not None
     learners = (parts.backbone, parts.prompt, parts.connector)
     trainable(*learners)
     loop = TimedLoop("backbone", learners, Budget(shop.minutes, 1.5e-3, ema_decay=0.998), shop.work)
@@ -249,8 +250,10 @@ def train_backbone(shop: Workshop, config: NetworkConfig) -> None:
 def train_hint(shop: Workshop, config: NetworkConfig) -> None:
     """Teach the hint convolutions to give the scaled latent of what they see, so that a branch starts by reading it."""
     parts = shop.parts(config, need=("autoencoder",))
-    trainable(parts.hint)
-    loop = TimedLoop("hint", [parts.hint], Budget(shop.minutes, 4e-3, weight_decay=0.0), shop.work)
+    hint = parts.hint
+    assert hint is not None
+    trainable(hint)
+    loop = TimedLoop("hint", [hint], Budget(shop.minutes, 4e-3, weight_decay=0.0), shop.work)
     latent = parts.config.latent
 
     def step(rng: np.random.Generator) -> dict[str, Tensor]:
@@ -258,7 +261,7 @@ def train_hint(shop: Workshop, config: NetworkConfig) -> None:
         with torch.no_grad():
             target = latent.scale * (parts.autoencoder.encode(image) - latent.shift)
         with bf16():
-            seen = parts.hint(image).float()
+            seen = hint(image).float()
         loss = F.mse_loss(seen, target)
         return {"loss": loss, "unexplained": loss.detach() / target.var()}
 

@@ -41,6 +41,7 @@ def golden_config():
         ),
         encoder=EncoderConfig(hidden=sizes["siglip_dim"], intermediate=48, layers=2, heads=4, image_px=64, patch_px=16),
         autoencoder=TINY.autoencoder,
+        prior=TINY.prior,
         prompt_tokens=sizes["txt_len"],
     )
 

@@ -35,6 +35,21 @@ def test_a_missing_file_is_named(directory, name):
         bundle.hashes(directory)
 
 
+def test_a_bundle_may_say_that_it_brings_no_starts(small, directory):
+    small.config.model_copy(update={"starts": ()}).save(directory)
+    for name in ("connector", "hint"):
+        (directory / bundle.FROZEN_FILES[name]).unlink()
+    assert bundle.load_frozen(directory).connector is None
+    assert "hint.safetensors" not in bundle.hashes(directory)
+
+
+def test_a_weight_that_is_not_finite_is_named(directory):
+    path = directory / "connector.safetensors"
+    save_file(load_file(path) | {"redux_up.bias": torch.full((192,), torch.nan, dtype=torch.float16)}, path)
+    with pytest.raises(ValueError, match=r"redux_up\.bias holds numbers that are not finite"):
+        bundle.load_frozen(directory)
+
+
 def test_a_cut_file_is_refused(directory):
     path = directory / "prior.safetensors"
     path.write_bytes(path.read_bytes()[:-100])

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from models import colour, convert
 from models.conditioner import Moment
+from models.connector import connect
 from models.lucidflux import Prepared, run_backbone, velocity
 from models.sampling import euler, schedule, shift_length, shift_mu
 
@@ -108,7 +109,7 @@ def test_four_steps_of_the_whole_network_end_at_the_released_tokens(golden_froze
 
 def test_the_connector_gives_the_released_tokens(golden_adapter):
     unit = golden("06_connector")
-    close(golden_adapter.connector(unit["siglip_features"]), unit["expected"], 2e-5)
+    close(connect(golden_adapter.connector, unit["siglip_features"]), unit["expected"], 2e-5)
 
 
 def test_colour_alignment_gives_the_released_picture():
