@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from models.bundle import FrozenParts
@@ -18,6 +17,7 @@ from models.colour import align
 from models.latents import pack
 from models.lucidflux import Adapter, Condition, prepare, velocity
 from models.objective import mix
+from models.padding import pad_to_multiple
 from models.sampling import ShiftRule, euler, schedule
 from models.tiling import Tile, plan, weight
 
@@ -76,6 +76,7 @@ class Pipeline:
 
         Raises:
             ValueError: the number of seeds is not the number of pictures.
+            FloatingPointError: a result is not finite, as broken weights make it.
         """
         if len(seeds) != len(lq_01_BCHW):
             raise ValueError(f"Expected one seed per picture, got {len(seeds)} seeds for {len(lq_01_BCHW)} pictures.")
@@ -127,16 +128,9 @@ class Pipeline:
             t_B = torch.full((len(x1_BTD),), times[0], device=x1_BTD.device)
             finals.append(euler(field, mix(start_BTD, x1_BTD, t_B), times))
         image_01 = (frozen.decode(torch.stack(finals).mean(0), height, width) + 1) / 2
+        if not torch.isfinite(image_01).all():
+            raise FloatingPointError("The network gave a picture with NaN or infinity.")
         restored = image_01.clamp(0, 1)
         if sampler.colour == "wavelet":
             restored = align(restored, lrp_01).clamp(0, 1)
         return Restored(lrp_01, restored)
-
-
-def pad_to_multiple(image_BCHW: Tensor, multiple: int) -> Tensor:
-    """Pad right and bottom to whole multiples: by reflection as far as the picture reaches, then by repeating edges."""
-    height, width = image_BCHW.shape[-2:]
-    below, right = -height % multiple, -width % multiple
-    mirrored_below, mirrored_right = min(below, height - 1), min(right, width - 1)
-    reflected = F.pad(image_BCHW, (0, mirrored_right, 0, mirrored_below), mode="reflect")
-    return F.pad(reflected, (0, right - mirrored_right, 0, below - mirrored_below), mode="replicate")

@@ -1,4 +1,4 @@
-"""Restore pictures: the one way from uint8 to uint8, used by evaluation, batch restoration and serving alike.
+"""Restore pictures: the one way from picture to picture, used by evaluation, batch restoration and serving alike.
 
 A picture's result depends on its pixels, its seed, the weights and the sampler, not on its neighbours: one picture is
 one forward pass unless the caller asks for batches, whose rounding may move a value by one level.
@@ -28,6 +28,8 @@ from models.pipeline import Pipeline, Sampler
 __all__ = ["RestoredPicture", "Restorer", "SamplerSettings"]
 
 Image = NDArray[np.uint8]
+Image01 = NDArray[np.float32]
+"""(H, W, 3) RGB in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Restorer:
             self.pipeline = Pipeline(frozen, trained, Sampler(**self.sampler.model_dump()))
         except ValueError as error:
             raise WeightsError(str(error)) from error
+        self.files = str(base) if adapter is None else f"{base} with {adapter}"
         self.adapter_sha256 = "" if adapter is None else hashlib.sha256(adapter.read_bytes()).hexdigest()
 
     @property
@@ -103,41 +106,82 @@ class Restorer:
 
         Raises:
             ValueError: a picture has another layout, or the seeds are too few or too many.
+            WeightsError: a result is not finite.
         """
-        for image_u8 in images_u8:
-            if image_u8.dtype != np.uint8 or image_u8.ndim != 3 or image_u8.shape[2] != 3 or 0 in image_u8.shape:
-                raise ValueError(f"Expected pictures (H, W, 3) uint8, got {image_u8.shape} {image_u8.dtype}; decode them first.")
-        given = [seed_of(image_u8) for image_u8 in images_u8] if seeds is None else list(seeds)
-        if len(given) != len(images_u8):
-            raise ValueError(f"Expected one seed per picture, got {len(given)} seeds for {len(images_u8)} pictures.")
-        results: dict[int, RestoredPicture] = {}
-        with _threads(self.threads):
-            for group in _groups(images_u8, self.batch):
-                lq_01 = torch.stack([_to_01(images_u8[index]) for index in group]).to(self.pipeline.frozen.device)
-                restored = self.pipeline.restore(lq_01, [given[index] for index in group])
-                for row, index in enumerate(group):
-                    results[index] = RestoredPicture(_to_u8(restored.lrp_01[row]), _to_u8(restored.restored_01[row]))
+        results = {
+            index: RestoredPicture(_to_u8(lrp_01), _to_u8(restored_01))
+            for index, lrp_01, restored_01 in self._each(images_u8, np.uint8, seeds)
+        }
         return [results[index] for index in range(len(images_u8))]
 
+    def restore_01(self, images_01: Sequence[Image01], seeds: Sequence[int] | None = None) -> list[Image01]:
+        """The same for pictures of more than 8 bits; what `restore` rounds is given as it is.
 
-def seed_of(image_u8: Image) -> int:
-    """Seed that depends on the pixels and the size alone, below 2**63."""
+        Args:
+            images_01: (H, W, 3) float32 RGB in [0, 1] each.
+            seeds: one per picture; None derives them from the pixels, rounded to 8 bits.
+
+        Raises:
+            ValueError: a picture has another layout or a value that is not finite, or the seeds do not match.
+            WeightsError: a result is not finite.
+        """
+        results = {index: _to_array(restored_01) for index, _, restored_01 in self._each(images_01, np.float32, seeds)}
+        return [results[index] for index in range(len(images_01))]
+
+    def _each(
+        self, images: Sequence[Image | Image01], kind: type[np.generic], seeds: Sequence[int] | None
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """(index, LRP, restored) of each picture, (3, H, W) in [0, 1], those of one size together."""
+        for image in images:
+            _check(image, kind)
+        given = [seed_of(image) for image in images] if seeds is None else list(seeds)
+        if len(given) != len(images):
+            raise ValueError(f"Expected one seed per picture, got {len(given)} seeds for {len(images)} pictures.")
+        with _threads(self.threads):
+            for group in _groups(images, self.batch):
+                lq_01 = torch.stack([_to_01(images[index]) for index in group]).to(self.pipeline.frozen.device)
+                try:
+                    restored = self.pipeline.restore(lq_01, [given[index] for index in group])
+                except FloatingPointError as error:
+                    raise WeightsError(f"{error} Weights: {self.files}; fetch them again or restore them from a copy.") from error
+                for row, index in enumerate(group):
+                    yield index, restored.lrp_01[row], restored.restored_01[row]
+
+
+def seed_of(image: Image | Image01) -> int:
+    """Seed that depends on the size and the pixels alone, rounded to 8 bits where they have more; below 2**63."""
+    image_u8 = image if image.dtype == np.uint8 else np.rint(image.clip(0, 1) * 255).astype(np.uint8)
     digest = hashlib.sha256(str(image_u8.shape).encode() + np.ascontiguousarray(image_u8).tobytes()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def _groups(images_u8: Sequence[Image], batch: int) -> Iterator[list[int]]:
+def _check(image: Image | Image01, kind: type[np.generic]) -> None:
+    if image.dtype != kind or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(
+            f"Expected pictures (H, W, 3) {np.dtype(kind)}, got {image.shape} {image.dtype}; decode and convert them first."
+        )
+    if image.dtype != np.uint8 and not np.isfinite(image).all():
+        raise ValueError("Expected finite values in [0, 1], got a picture with NaN or infinity; repair it first.")
+
+
+def _groups(images: Sequence[Image | Image01], batch: int) -> Iterator[list[int]]:
     """Indices of pictures of one size, at most `batch` together."""
     by_size: dict[tuple[int, ...], list[int]] = {}
-    for index, image_u8 in enumerate(images_u8):
-        by_size.setdefault(image_u8.shape, []).append(index)
+    for index, image in enumerate(images):
+        by_size.setdefault(image.shape, []).append(index)
     for indices in by_size.values():
         for start in range(0, len(indices), batch):
             yield indices[start : start + batch]
 
 
-def _to_01(image_u8: Image) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image_u8)).permute(2, 0, 1).float() / 255
+def _to_01(image: Image | Image01) -> Tensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+    return tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.clamp(0, 1)
+
+
+def _to_array(image_01_CHW: Tensor) -> Image01:
+    array: Image01 = image_01_CHW.clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+    return np.ascontiguousarray(array)
 
 
 def _to_u8(image_01_CHW: Tensor) -> Image:

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from models.lucidflux import Adapter
-from models.pipeline import Pipeline, Sampler, pad_to_multiple
+from models.padding import pad_to_multiple
+from models.pipeline import Pipeline, Sampler
 
 
 @pytest.fixture(scope="module")

@@ -73,6 +73,27 @@ def test_the_seed_comes_from_the_pixels_unless_it_is_given(restorer):
     assert seed_of(image) != seed_of(image[::-1])
 
 
+def test_a_float_picture_gives_what_its_8_bits_give_before_rounding(restorer):
+    image = picture(4, 30, 50)
+    fine = restorer.restore_01([(image / 255).astype(np.float32)])[0]
+    assert fine.dtype == np.float32
+    assert len(np.unique(fine)) > 256
+    np.testing.assert_array_equal(np.rint(fine * 255), restorer.restore([image])[0].restored_u8)
+
+
+def test_a_float_picture_with_nan_is_refused(restorer):
+    with pytest.raises(ValueError, match="finite"):
+        restorer.restore_01([np.full((4, 4, 3), np.nan, np.float32)])
+
+
+def test_broken_weights_are_an_error_that_names_them_and_not_a_black_picture(base, tmp_path):
+    adapter = Adapter.load(base / "adapter.safetensors", bundle.load_frozen(base).config)
+    adapter.modulation_lq.linear.bias.fill_(torch.nan)
+    adapter.save(tmp_path / "adapter.safetensors")
+    with pytest.raises(WeightsError, match=r"adapter\.safetensors"):
+        Restorer(base, tmp_path / "adapter.safetensors", QUICK).restore([picture(1, 16, 16)])
+
+
 def test_nothing_to_restore_gives_nothing(restorer):
     assert restorer.restore([]) == []
 
