@@ -36,6 +36,9 @@ class Storage(Protocol):
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         """Give `length` bytes from `offset`; raises StorageError when the object is missing or shorter."""
 
+    def size(self, key: str) -> int:
+        """Give the length in bytes; raises StorageError when the object is missing."""
+
     def put(self, key: str, data: bytes) -> str:
         """Write the object atomically and give its key back."""
 
@@ -102,6 +105,13 @@ class LocalStorage:
             with self._path(key).open("rb") as file:
                 file.seek(offset)
                 return whole(file.read(length), key, offset, length)
+        except OSError as error:
+            raise missing(self.root, key, error) from error
+
+    def size(self, key: str) -> int:
+        """See Storage.size."""
+        try:
+            return self._path(key).stat().st_size
         except OSError as error:
             raise missing(self.root, key, error) from error
 
@@ -197,6 +207,13 @@ class S3Storage:
         try:
             body = self.client.get_object(Bucket=self.bucket, Key=self._key(key), Range=span)["Body"]
             return whole(bytes(body.read()), key, offset, length)
+        except (ClientError, BotoCoreError) as error:
+            raise missing(self.root, key, error) from error
+
+    def size(self, key: str) -> int:
+        """See Storage.size."""
+        try:
+            return int(self.client.head_object(Bucket=self.bucket, Key=self._key(key))["ContentLength"])
         except (ClientError, BotoCoreError) as error:
             raise missing(self.root, key, error) from error
 

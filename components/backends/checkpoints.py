@@ -1,0 +1,189 @@
+"""What a weight file holds, found without building a network: keys, shapes, numbers that are not finite, code.
+
+A safetensors file is read by its header and scanned in pieces; a torch file is mapped, never executed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from components.backends.pins import Pin
+from components.errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TORCH_SUFFIXES = (".pth", ".pt", ".ckpt")
+SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
+PIECE_VALUES = 1 << 22
+HEADER_BYTES = 100_000_000
+"""Longest header that the format allows."""
+
+_FLOATS: Mapping[str, tuple[str, int]] = {
+    "F64": ("<u8", 0x7FF0_0000_0000_0000),
+    "F32": ("<u4", 0x7F80_0000),
+    "F16": ("<u2", 0x7C00),
+    "BF16": ("<u2", 0x7F80),
+    "F8_E5M2": ("<u1", 0x7C),
+    "F8_E4M3": ("<u1", 0x7F),
+}
+"""Format -> how its values are read as integers, and the bits that are all set in what is not finite."""
+
+
+class Entry(NamedTuple):
+    """One tensor of a safetensors file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    """First byte, from the beginning of the file."""
+    size: int
+    """Bytes."""
+
+
+def check(paths: Sequence[Path], name: str, pins: Mapping[str, Pin]) -> None:
+    """Prove that files are what their pin says: the right checkpoint, whole, finite, and free of code.
+
+    Args:
+        paths: every file of the set; those that are neither weights nor JSON are left alone.
+        name: the set.
+        pins: the table; tells what a wrong checkpoint is instead.
+
+    Raises:
+        WeightsError: names the file and the reason.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    weights = [path for path in paths if path.suffix in SUFFIXES]
+    for path in weights:
+        shapes |= _shapes(path)
+    _recognise(shapes, weights, name, pins)
+    for path in paths:
+        if path.suffix == ".json":
+            _json(path)
+
+
+def header(path: Path) -> dict[str, Entry]:
+    """Read the header of a safetensors file.
+
+    Raises:
+        WeightsError: it is cut or no such file.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        text = file.read(length) if 0 < length <= min(HEADER_BYTES, size - 8) else b""
+    try:
+        listed = json.loads(text)
+        entries = {key: _entry(8 + length, value) for key, value in listed.items() if key != "__metadata__"}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{path} is no safetensors file, or cut in its header ({size} bytes). Fetch it again.") from error
+    end = max((entry.start + entry.size for entry in entries.values()), default=8 + length)
+    if size != end:
+        raise WeightsError(f"{path} is cut or has a tail: its header tells of {end} bytes, it has {size}. Fetch it again.")
+    return entries
+
+
+def _entry(data: int, value: Mapping[str, Any]) -> Entry:
+    begin, end = value["data_offsets"]
+    return Entry(value["dtype"], tuple(value["shape"]), data + begin, end - begin)
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Key -> shape of every tensor, each looked at for numbers that are not finite."""
+    if path.suffix == ".safetensors":
+        entries = header(path)
+        for key, entry in entries.items():
+            if not _finite(path, entry):
+                raise _not_finite(path, key)
+        return {key: entry.shape for key, entry in entries.items()}
+    tensors = dict(_flat(_load(path)))
+    for key, tensor in tensors.items():
+        if tensor.is_floating_point() and not all(bool(piece.isfinite().all()) for piece in _pieces(tensor)):
+            raise _not_finite(path, key)
+    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+
+
+def _finite(path: Path, entry: Entry) -> bool:
+    if entry.dtype not in _FLOATS or not entry.size:
+        return True
+    kind, mask = _FLOATS[entry.dtype]
+    count = entry.size // np.dtype(kind).itemsize
+    values = np.memmap(path, dtype=kind, mode="r", offset=entry.start, shape=(count,))
+    return not any(bool(((values[first : first + PIECE_VALUES] & mask) == mask).any()) for first in range(0, count, PIECE_VALUES))
+
+
+def _pieces(tensor: Tensor) -> Iterator[Tensor]:
+    flat = tensor.reshape(-1)
+    yield from (flat[first : first + PIECE_VALUES].float() for first in range(0, flat.numel(), PIECE_VALUES))
+
+
+def _not_finite(path: Path, key: str) -> WeightsError:
+    return WeightsError(f"{path}: '{key}' holds numbers that are not finite. Take another copy; this one is damaged.")
+
+
+def _load(path: Path) -> object:
+    """Read a torch file; what is more than tensors and plain values is refused, not run."""
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except UnpicklingError as error:
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"it asks to run '{found[1]}'" if found else "its pickle cannot be read as tensors"
+        raise WeightsError(
+            f"{path} holds code or objects beside tensors ({what}); nothing of it was run. "
+            "Save its tensors as safetensors where you trust it."
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise WeightsError(f"{path} is no readable torch file, or cut ({path.stat().st_size} bytes). Fetch it again.") from error
+
+
+def _flat(tree: object, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Tensors of nested dictionaries under dotted keys; wrappers that say nothing are taken off."""
+    import torch
+
+    if not isinstance(tree, Mapping):
+        return
+    inner = tree["state_dict"] if not prefix and "state_dict" in tree else tree
+    for key, value in inner.items():
+        dotted = f"{prefix}{key}".removeprefix("module.")
+        if isinstance(value, torch.Tensor):
+            yield dotted, value
+        else:
+            yield from _flat(value, f"{dotted}.")
+
+
+def _recognise(shapes: Mapping[str, tuple[int, ...]], paths: Sequence[Path], name: str, pins: Mapping[str, Pin]) -> None:
+    """Compare keys and shapes with what the pin says; tell which pin they would fit."""
+    where, holds = ", ".join(str(path) for path in paths), pins[name].holds
+    lacking = sorted(holds.keys() - shapes.keys())
+    if lacking:
+        other = [known for known, pin in pins.items() if pin.holds and pin.holds.keys() <= shapes.keys()]
+        found = f"a '{other[0]}' checkpoint" if other else f"another ({', '.join(sorted(shapes)[:3]) or 'no tensor'})"
+        raise WeightsError(
+            f"{where}: expected a '{name}' checkpoint with {lacking[0]}, found {found}. Give the file of '{name}'."
+        )
+    for key, shape in holds.items():
+        if shapes[key] != shape:
+            raise WeightsError(
+                f"{where}: {key} is {list(shapes[key])} ({math.prod(shapes[key])} values), expected {list(shape)}; "
+                f"it belongs to a network of other sizes than the released '{name}'."
+            )
+
+
+def _json(path: Path) -> None:
+    try:
+        json.loads(path.read_bytes())
+    except ValueError as error:
+        raise WeightsError(f"{path} is no JSON ({error}). Fetch it again.") from error
