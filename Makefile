@@ -1,6 +1,7 @@
 # make             install into .venv from the lock; does nothing when nothing changed
 # make quickstart  photos -> registered model -> restored photos (PHOTOS=dir for your own)
 # make test        everything but campaigns      make check   linters, types, layers
+# make parity      the network beside numbers of the released one
 SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 PHOTOS ?=
 
-.PHONY: install quickstart test unit check format lock campaign pin-data clean
+.PHONY: install quickstart test unit check parity format lock campaign pin-data clean
 .DEFAULT_GOAL := install
 
 install: $(VENV)/.installed
@@ -36,6 +37,9 @@ unit: install
 
 test: check
 	@$(BIN)/pytest -m "not campaign"
+
+parity: install
+	@$(BIN)/python -m models.parity tests/golden --out .lucidflux/parity.safetensors
 
 campaign: install
 	@$(BIN)/pytest -m campaign

@@ -1,128 +1,173 @@
-"""Key layouts of the released weight files, renamed to the modules here.
+"""Weights from one layout to another, lazily and strictly, in both directions.
 
-The released second branch is called `ldr`; only this file knows that name. Nothing is dropped silently: a key without
-a rule is an error.
+Nothing is dropped or filled in silently: a key too many or too few, or another size, is an error that lists them.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-State = dict[str, Tensor]
-Rule = tuple[str, str | Callable[[re.Match[str], Tensor], State]]
+from models.autoencoder import build_autoencoder
+from models.bundle import Prompt, build_backbone, build_encoder
+from models.conditioner import hint_convolutions
+from models.config import NetworkConfig
+from models.connector import build_connector
+from models.layouts import Layout, Piece, adapter_layout, autoencoder_layout, backbone_layout, connector_layout, prior_layout
+from models.lucidflux import Adapter
+from models.prior import build_prior
+from models.tensors import Entry
 
-
-def _split(names: tuple[str, ...]) -> Callable[[re.Match[str], Tensor], State]:
-    """Cut one joined tensor into equal parts; names take the groups of the key."""
-
-    def cut(match: re.Match[str], joined: Tensor) -> State:
-        parts = joined.chunk(len(names))
-        return {match.expand(name): part for name, part in zip(names, parts, strict=True)}
-
-    return cut
-
-
-def _split_single(match: re.Match[str], joined: Tensor) -> State:
-    """Cut linear1 of a single block into query, key, value and the MLP, which is whatever is left of it."""
-    width = joined.shape[1] if joined.ndim == 2 else joined.shape[0] // 7
-    prefix, kind = f"single_transformer_blocks.{match[1]}", match[2]
-    sizes = [width, width, width, joined.shape[0] - 3 * width]
-    names = ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")
-    return {f"{prefix}.{name}.{kind}": part for name, part in zip(names, torch.split(joined, sizes), strict=True)}
+Shapes = Mapping[str, tuple[int, ...]]
+SHOWN = 5
+"""Names that an error lists before it counts the rest."""
+UNUSED_BY_ENCODER = ("head.", "text_model.", "logit_scale", "logit_bias")
+"""Tensors of a SigLIP checkpoint that LucidFlux does not use: pooling head, text tower, similarity."""
 
 
-def _swap_halves(match: re.Match[str], joined: Tensor) -> State:
-    """The last norm keeps (shift, scale) in one layout and (scale, shift) in the other."""
-    shift, scale = joined.chunk(2)
-    return {f"norm_out.linear.{match[1]}": torch.cat([scale, shift])}
+def shapes_of(part: str, config: NetworkConfig) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor that a part has here, without making the tensors."""
+    # SwinIR computes with its values while it is made
+    with torch.device("cpu" if part == "prior" else "meta"):
+        module = _build(part, config)
+    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
 
 
-def _double(target: str) -> tuple[Rule, ...]:
-    """Rules of the double blocks, for a module list of this name."""
-    block = r"^double_blocks\.(\d+)\."
-    to = rf"{target}.\1"
-    image_parts = tuple(rf"{to}.attn.{name}.\2" for name in ("to_q", "to_k", "to_v"))
-    text_parts = tuple(rf"{to}.attn.{name}.\2" for name in ("add_q_proj", "add_k_proj", "add_v_proj"))
-    return (
-        (block + r"img_mod\.lin\.(.*)", rf"{to}.norm1.linear.\2"),
-        (block + r"txt_mod\.lin\.(.*)", rf"{to}.norm1_context.linear.\2"),
-        (block + r"img_attn\.qkv\.(.*)", _split(image_parts)),
-        (block + r"txt_attn\.qkv\.(.*)", _split(text_parts)),
-        (block + r"img_attn\.proj\.(.*)", rf"{to}.attn.to_out.0.\2"),
-        (block + r"txt_attn\.proj\.(.*)", rf"{to}.attn.to_add_out.\2"),
-        (block + r"img_attn\.norm\.query_norm\.scale", rf"{to}.attn.norm_q.weight"),
-        (block + r"img_attn\.norm\.key_norm\.scale", rf"{to}.attn.norm_k.weight"),
-        (block + r"txt_attn\.norm\.query_norm\.scale", rf"{to}.attn.norm_added_q.weight"),
-        (block + r"txt_attn\.norm\.key_norm\.scale", rf"{to}.attn.norm_added_k.weight"),
-        (block + r"img_mlp\.0\.(.*)", rf"{to}.ff.net.0.proj.\2"),
-        (block + r"img_mlp\.2\.(.*)", rf"{to}.ff.net.2.\2"),
-        (block + r"txt_mlp\.0\.(.*)", rf"{to}.ff_context.net.0.proj.\2"),
-        (block + r"txt_mlp\.2\.(.*)", rf"{to}.ff_context.net.2.\2"),
-    )
+def _build(part: str, config: NetworkConfig) -> nn.Module:
+    if part not in BUILDERS:
+        raise ValueError(f"No part is called {part!r}; choose one of {', '.join(BUILDERS)}.")
+    return BUILDERS[part](config)
 
 
-_EMBEDDERS: tuple[Rule, ...] = tuple(
-    (rf"^{source}\.{old}\.(.*)", rf"time_text_embed.{target}.{new}.\1")
-    for source, target in (("time_in", "timestep_embedder"), ("vector_in", "text_embedder"), ("guidance_in", "guidance_embedder"))
-    for old, new in (("in_layer", "linear_1"), ("out_layer", "linear_2"))
-)
-BACKBONE_RULES: tuple[Rule, ...] = (
-    (r"^img_in\.(.*)", r"x_embedder.\1"),
-    (r"^txt_in\.(.*)", r"context_embedder.\1"),
-    *_EMBEDDERS,
-    *_double("transformer_blocks"),
-    (r"^single_blocks\.(\d+)\.modulation\.lin\.(.*)", r"single_transformer_blocks.\1.norm.linear.\2"),
-    (r"^single_blocks\.(\d+)\.linear1\.(.*)", _split_single),
-    (r"^single_blocks\.(\d+)\.linear2\.(.*)", r"single_transformer_blocks.\1.proj_out.\2"),
-    (r"^single_blocks\.(\d+)\.norm\.query_norm\.scale", r"single_transformer_blocks.\1.attn.norm_q.weight"),
-    (r"^single_blocks\.(\d+)\.norm\.key_norm\.scale", r"single_transformer_blocks.\1.attn.norm_k.weight"),
-    (r"^final_layer\.linear\.(.*)", r"proj_out.\1"),
-    (r"^final_layer\.adaLN_modulation\.1\.(.*)", _swap_halves),
-)
-BRANCH_RULES: tuple[Rule, ...] = (
-    *_EMBEDDERS,
-    *_double("double_blocks"),
-    (r"^((?:img_in|txt_in|pos_embed_input|input_hint_block|controlnet_blocks)\..*)", r"\1"),
-)
+BUILDERS: Mapping[str, Callable[[NetworkConfig], nn.Module]] = {
+    "adapter": Adapter,
+    "backbone": lambda config: build_backbone(config.backbone, config.latent),
+    "autoencoder": lambda config: build_autoencoder(config.autoencoder, config.latent),
+    "prior": lambda config: build_prior(config.prior),
+    "encoder": lambda config: build_encoder(config.encoder),
+    "connector": build_connector,
+    "prompt": lambda config: Prompt(config.prompt_tokens, config.backbone),
+    "hint": lambda config: hint_convolutions(config.conditioner.hint_channels),
+}
+"""Part -> what makes its module."""
 
 
-def rename(state: Mapping[str, Tensor], rules: tuple[Rule, ...]) -> State:
-    """Apply the first rule that fits each key.
+def layout_of(part: str, config: NetworkConfig, shapes: Shapes) -> Layout:
+    """The released layout of a part.
 
     Raises:
-        ValueError: a key fits no rule.
+        ValueError: the part at this config has none.
     """
-    renamed: State = {}
-    for key, tensor in state.items():
-        for pattern, target in rules:
-            match = re.match(pattern, key)
-            if match:
-                renamed |= {match.expand(target): tensor} if isinstance(target, str) else target(match, tensor)
-                break
-        else:
-            raise ValueError(f"No rule for the weight {key!r}; expected a file in the layout of the public release.")
-    return renamed
+    if part == "backbone":
+        return backbone_layout(config)
+    if part == "adapter":
+        return adapter_layout(config)
+    if part == "autoencoder":
+        return autoencoder_layout(config.autoencoder)
+    if part == "connector":
+        return connector_layout()
+    if part == "prior":
+        return prior_layout(config, list(shapes))
+    return [Piece(name, (name,)) for name in shapes]
 
 
-def backbone_state(released: Mapping[str, Tensor]) -> State:
-    """Black Forest Labs layout to diffusers' FluxTransformer2DModel."""
-    return rename(released, BACKBONE_RULES)
+def released_shape(piece: Piece, shapes: Shapes) -> tuple[int, ...]:
+    """Shape of the released tensor of a piece."""
+    first = shapes[piece.ours[0]]
+    if piece.kind == "split":
+        return (sum(shapes[name][0] for name in piece.ours), *first[1:])
+    return (*first, 1, 1) if piece.kind == "square" else first
 
 
-def adapter_state(released: Mapping[str, Tensor]) -> State:
-    """Released LucidFlux layout (outer and inner key joined by a dot) to `models.lucidflux.Adapter`."""
-    state: State = {}
-    for outer, own, rules in (
-        ("condition_lq", "condition_lq", BRANCH_RULES),
-        ("condition_ldr", "condition_lrp", BRANCH_RULES),
-        ("modulation_lq", "modulation_lq", ((r"^(.*)$", r"\1"),)),
-        ("modulation_ldr", "modulation_lrp", ((r"^(.*)$", r"\1"),)),
-        ("connector", "connector", ((r"^(.*)$", r"\1"),)),
-    ):
-        inner = {key.removeprefix(f"{outer}."): value for key, value in released.items() if key.startswith(f"{outer}.")}
-        state |= {f"{own}.{key}": value for key, value in rename(inner, rules).items()}
-    return state
+def to_ours(part: str, released: Mapping[str, Tensor], config: NetworkConfig) -> list[Entry]:
+    """Entries of our file of a part, made from the tensors of the released one.
+
+    Raises:
+        ValueError: lists what is missing, unexpected or of another size.
+    """
+    shapes = shapes_of(part, config)
+    layout = layout_of(part, config, shapes)
+    check(released, {piece.released: released_shape(piece, shapes) for piece in layout})
+    return [
+        Entry(name, shapes[name], released[piece.released].dtype, functools.partial(_part, released, piece, index, shapes))
+        for piece in layout
+        for index, name in enumerate(piece.ours)
+    ]
+
+
+def _part(released: Mapping[str, Tensor], piece: Piece, index: int, shapes: Shapes) -> Tensor:
+    tensor = released[piece.released]
+    if piece.kind == "split":
+        return torch.split(tensor, [shapes[name][0] for name in piece.ours])[index]
+    if piece.kind == "swap":
+        return torch.cat(tensor.chunk(2)[::-1])
+    return tensor.reshape(shapes[piece.ours[index]])
+
+
+def to_released(part: str, ours: Mapping[str, Tensor], config: NetworkConfig) -> list[Entry]:
+    """Entries of the released file of a part, made from the tensors of ours.
+
+    Raises:
+        ValueError: lists what is missing, unexpected or of another size; or the part has no released layout.
+    """
+    shapes = shapes_of(part, config)
+    check(ours, shapes)
+    return [
+        Entry(
+            piece.released,
+            released_shape(piece, shapes),
+            ours[piece.ours[0]].dtype,
+            functools.partial(_whole, ours, piece, shapes),
+        )
+        for piece in layout_of(part, config, shapes)
+    ]
+
+
+def _whole(ours: Mapping[str, Tensor], piece: Piece, shapes: Shapes) -> Tensor:
+    tensors = [ours[name] for name in piece.ours]
+    if piece.kind == "split":
+        return torch.cat(tensors)
+    if piece.kind == "swap":
+        return torch.cat(tensors[0].chunk(2)[::-1])
+    return tensors[0].reshape(released_shape(piece, shapes))
+
+
+def vision_tower(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of the vision tower of a SigLIP checkpoint, of the tower alone or of the whole model."""
+    inner = {name.removeprefix("vision_model."): tensor for name, tensor in released.items()}
+    return {name: tensor for name, tensor in inner.items() if not name.startswith(UNUSED_BY_ENCODER)}
+
+
+def check(found: Mapping[str, Tensor], expected: Shapes) -> None:
+    """Require exactly these tensors.
+
+    Raises:
+        ValueError: lists what is missing, unexpected or of another size.
+    """
+    complaints = []
+    if missing := sorted(expected.keys() - found.keys()):
+        complaints.append(f"lacks {_some(missing)}")
+    if unexpected := sorted(found.keys() - expected.keys()):
+        complaints.append(f"has unexpected {_some(unexpected)}")
+    common = sorted(expected.keys() & found.keys())
+    if sizes := [
+        f"{name} is {list(found[name].shape)}, not {list(expected[name])}"
+        for name in common
+        if tuple(found[name].shape) != expected[name]
+    ]:
+        complaints.append(f"other sizes: {_some(sizes)}")
+    if complaints:
+        raise ValueError(f"{'; '.join(complaints)}. Give the config that belongs to the file (--config).")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"
+
+
+def state(entries: Iterable[Entry]) -> dict[str, Tensor]:
+    """Make all tensors, for a module that takes them at once."""
+    return {item.name: item.make() for item in entries}
