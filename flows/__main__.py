@@ -10,6 +10,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -29,6 +30,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+weights = typer.Typer(help="Third-party weights: list, fetch, verify, import; encode the prompt.", no_args_is_help=True)
+app.add_typer(weights, name="weights")
+
+
+class Layout(StrEnum):
+    """Ways to lay weights out in files."""
+
+    lucidflux = "lucidflux"
+    released = "released"
+    diffusers = "diffusers"
 
 
 @dataclass
@@ -265,19 +276,114 @@ def restore(
     context: typer.Context,
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Photos, folders or globs.")],
     out: Annotated[Path, typer.Option(help="Folder of the results.")],
+    model: Annotated[str, typer.Option(help="NAME@alias, NAME/version or a folder [default: restore.model].")] = "",
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are already there.")] = False,
 ) -> None:
-    """Restore photos with the champion; a re-run does nothing twice."""
+    """Restore photos with the champion or another model; a re-run does nothing twice."""
     options: Options = context.obj
     with _running(options):
         from flows.restore_batch import restore_inputs
 
-        made = restore_inputs(inputs, str(out), force=force, **options.arguments)
+        made = restore_inputs(inputs, str(out), model=model, force=force, **options.arguments)
     _finish(
         options,
         made,
         f"{made.restored} restored, {made.reused} unchanged from before, {made.failed} failed, by {made.model}: {made.output}",
     )
+
+
+@app.command()
+def convert(
+    context: typer.Context,
+    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Weight files, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder of the results.")],
+    to: Annotated[Layout, typer.Option(help="Layout to write.")],
+    config: Annotated[Path | None, typer.Option(help="Sizes of the network [default: as released].")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are already there.")] = False,
+) -> None:
+    """Write weights in another layout: ours, the released one, or diffusers folders."""
+    options: Options = context.obj
+    with _running(options):
+        from flows.weights import convert as run
+
+        made = run(sources, out, to=to.value, config=config, force=force)
+    _finish(options, made, f"Wrote {', '.join(made.files)} to {made.folder}.")
+
+
+@weights.command("list")
+def list_weights(context: typer.Context) -> None:
+    """Show every known set: state, size, licence, use."""
+    options: Options = context.obj
+    with _running(options) as workspace:
+        from flows.weights import listing
+
+        made = listing(workspace)
+    _finish(options, made, made.text())
+
+
+@weights.command()
+def fetch(
+    context: typer.Context,
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Sets, as `weights list` names them.")],
+    mirror: Annotated[
+        str, typer.Option(help="Folder or s3://bucket/prefix to look in first [default: LUCIDFLUX_WEIGHTS_MIRROR].")
+    ] = "",
+) -> None:
+    """Bring sets from a mirror or the model hub; goes on where it stopped."""
+    options: Options = context.obj
+    os.environ.setdefault("HF_HUB_OFFLINE", "0")  # the other verbs never ask the hub
+    with _running(options) as workspace:
+        from flows.progress import progress
+        from flows.weights import fetch as run
+
+        made = run(workspace, names, mirror, progress.get())
+    _finish(options, made, made.text())
+
+
+@weights.command()
+def verify(
+    context: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Sets [default: all that are there].")] = None,
+) -> None:
+    """Hash sets and look through what they hold; exit code 1 when one is not what it should be."""
+    options: Options = context.obj
+    with _running(options) as workspace:
+        from flows.progress import progress
+        from flows.weights import verify as run
+
+        made = run(workspace, names or [], progress.get())
+    _finish(options, made, made.text())
+    raise typer.Exit(0 if made.healthy else 1)
+
+
+@weights.command("import")
+def import_weights(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Set, as `weights list` names it.")],
+    path: Annotated[Path, typer.Argument(help="File, or folder of the set's files.")],
+) -> None:
+    """Take a set from files that are already on this machine, after proving them."""
+    options: Options = context.obj
+    with _running(options) as workspace:
+        from flows.weights import bring_in
+
+        made = bring_in(workspace, name, path)
+    _finish(options, made, f"{name} is in {made.folder}: {', '.join(made.files)}.")
+
+
+@weights.command("encode-prompt")
+def encode_prompt(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(help="File: .safetensors (ours) or .pt (as released).")],
+    prompt: Annotated[str, typer.Option(help="Text [default: the released prompt].")] = "",
+) -> None:
+    """Encode a prompt once with T5 and CLIP."""
+    options: Options = context.obj
+    with _running(options) as workspace:
+        from flows.weights import encode_prompt as run
+
+        made = run(workspace, prompt, out)
+    _finish(options, made, f"Wrote {made.files[0]} to {made.folder}.")
 
 
 @app.command()

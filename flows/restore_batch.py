@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,13 +28,12 @@ def restore_batch(
     Args:
         input_uri: folder, file or glob.
         output_uri: folder of the results; names are mirrored.
-        model: `NAME@alias` or `NAME/version`; empty is the profile's.
+        model: `NAME@alias`, `NAME/version` or a folder; empty is the profile's.
         profile: name of a profile.
         overrides: `key=value` settings.
         home: state folder; empty is LUCIDFLUX_HOME or `.lucidflux`.
     """
-    changes = [*(overrides or []), *([f"restore.model={model}"] if model else [])]
-    return restore_inputs([input_uri], output_uri, profile=profile, overrides=changes, home=home)
+    return restore_inputs([input_uri], output_uri, model=model, profile=profile, overrides=overrides, home=home)
 
 
 @flow(name="restore")
@@ -41,6 +41,7 @@ def restore_inputs(
     inputs: list[str],
     output: str,
     force: bool = False,  # noqa: FBT001, FBT002 (a flow's parameters are named by Prefect)
+    model: str = "",
     profile: str = "tiny",
     overrides: list[str] | None = None,
     home: str = "",
@@ -51,11 +52,13 @@ def restore_inputs(
         inputs: what to restore.
         output: folder of the results; names are mirrored.
         force: overwrite files that something else put there.
+        model: `NAME@alias`, `NAME/version`, or a folder with a bundle and its adapter; empty is the profile's.
         profile: name of a profile.
         overrides: `key=value` settings.
         home: state folder; empty is LUCIDFLUX_HOME or `.lucidflux`.
     """
-    workspace = open_workspace(profile, overrides, home)
+    changes = [*(overrides or []), *([f"restore.model={json.dumps(model, ensure_ascii=False)}"] if model else [])]
+    workspace = open_workspace(profile, changes, home)
     made = tasks.run(tasks.restore_pictures, workspace, inputs, _folder(output), force=force)
     create_markdown_artifact(_summary(inputs, made), key="restoration", description=f"{made.restored} restored by {made.model}")
     return made

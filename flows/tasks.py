@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect import Task, task
 from prefect.context import TaskRunContext
 from prefect.logging import get_run_logger
 
-from components.errors import LucidfluxError
+from components.errors import LucidfluxError, WeightsError
 from components.records import (
     Curation,
     DatasetVersion,
@@ -29,6 +29,9 @@ from components.records import (
 )
 from flows.progress import progress, reused
 from flows.workspace import Workspace, git_revision
+
+if TYPE_CHECKING:
+    from components.imaging.restorer import Restorer
 
 Key = Callable[[TaskRunContext, dict[str, Any]], str]
 R = TypeVar("R")
@@ -274,20 +277,31 @@ def rollback_champion(workspace: Workspace, reason: str, who: str) -> ModelVersi
 @task(name="restore-pictures", **RETRY)
 def restore_pictures(workspace: Workspace, inputs: list[str], output: Path, *, force: bool) -> Restoration:
     """Files -> restored files and the manifest of what became of each; finished ones are found again."""
-    from components.imaging.restorer import Restorer
-    from components.register.lineage import fetch_parts
     from components.restore.inputs import find_inputs
     from components.restore.run import Batch, restore
 
-    profile, tracker = workspace.profile, workspace.tracker
     found = find_inputs(inputs)
-    version = tracker.resolve(profile.restore.model)
-    parts = fetch_parts(tracker, version, workspace.home / "cache" / "models")
-    batch = Batch(
-        restorer=Restorer(parts.base, parts.adapter, parts.sampler),
-        model=f"{version.name}/{version.version}",
-        settings=profile.restore,
-        output=output,
-        force=force,
-    )
+    restorer, model = _restorer(workspace)
+    batch = Batch(restorer=restorer, model=model, settings=workspace.profile.restore, output=output, force=force)
     return restore(found, batch, objects=workspace.store, progress=progress.get())
+
+
+def _restorer(workspace: Workspace) -> tuple[Restorer, str]:
+    """The model that `restore.model` names, from the registry or a folder, and its name without the folder's place."""
+    from components.imaging.restorer import Restorer
+    from components.register.lineage import fetch_parts
+    from components.register.names import ADAPTER
+
+    tracker, wanted = workspace.tracker, workspace.profile.restore.model
+    folder = Path(wanted).expanduser()
+    if not folder.is_dir() and not wanted.startswith((".", "/", "~")):
+        version = tracker.resolve(wanted)
+        parts = fetch_parts(tracker, version, workspace.home / "cache" / "models")
+        return Restorer(parts.base, parts.adapter, parts.sampler), f"{version.name}/{version.version}"
+    if not (folder / ADAPTER).is_file():
+        hint = (
+            " It is a diffusers folder: lucidflux convert it --to lucidflux." if (folder / "model_index.json").is_file() else ""
+        )
+        raise WeightsError(f"Expected a bundle with {ADAPTER} in the folder {folder}, found none.{hint}")
+    restorer = Restorer(folder, folder / ADAPTER, workspace.profile.sampler)
+    return restorer, f"{folder.resolve().name}/{restorer.identity[:12]}"

@@ -5,6 +5,7 @@ A download goes on where a killed one stopped. Nothing takes its place before ha
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -80,6 +81,7 @@ class Hub:
                 from huggingface_hub import hf_hub_download
             except ImportError as error:
                 raise NotThere(f"{place}: the library huggingface_hub is not installed") from error
+            logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it tells each retry; the error below is enough
             self.download = hf_hub_download
         progress(f"fetch {file.path}", 0, 1)
         try:

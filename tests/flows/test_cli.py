@@ -20,14 +20,23 @@ SURFACE = {
     "promote": ["version"],
     "rollback": ["--reason"],
     "retrain": ["source"],
-    "restore": ["inputs", "--out", "--force"],
+    "restore": ["inputs", "--out", "--model", "--force"],
+    "convert": ["sources", "--out", "--to", "--config", "--force"],
+    "weights list": [],
+    "weights fetch": ["names", "--mirror"],
+    "weights verify": ["names"],
+    "weights import": ["name", "path"],
+    "weights encode-prompt": ["--out", "--prompt"],
     "doctor": [],
 }
 
 
 def surface():
     group = typer.main.get_command(app)
-    commands = {"": group, **group.commands}
+    commands = {"": group}
+    for name, command in group.commands.items():
+        inner = getattr(command, "commands", None)
+        commands |= {name: command} if inner is None else {f"{name} {verb}": within for verb, within in inner.items()}
     return {
         name: [parameter.opts[-1] for parameter in command.params if parameter.name != "help"]
         for name, command in commands.items()
