@@ -90,7 +90,7 @@ def _part(folder: Path, kind: Any, **options: Any) -> Any:
     try:
         return kind.from_pretrained(folder, local_files_only=True, **options)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ValueError(f"{folder} does not load ({str(error).strip().splitlines()[0]}). Fetch it again.") from error
+        raise ValueError(f"{folder} does not load ({_first_line(error)}). Fetch it again.") from error
 
 
 def write(path: Path, embedding: PromptEmbedding) -> None:
@@ -142,12 +142,14 @@ def _tensors(path: Path) -> dict[str, Any]:
                 return {key: file.get_tensor(key) for key in file.keys()} | dict(file.metadata() or {})  # noqa: SIM118
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickles fail in many ways
-        raise ValueError(
-            f"{path} cannot be read as tensors ({str(error).strip().splitlines()[0]}); code in it was not run."
-        ) from error
+        raise ValueError(f"{path} cannot be read as tensors ({_first_line(error)}); code in it was not run.") from error
     if not isinstance(found, dict):
         raise ValueError(f"{path} holds a {type(found).__name__}, expected a dictionary of tensors.")
     return found
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _only(found: Mapping[str, Any], names: tuple[str, ...]) -> Tensor | None:

@@ -87,7 +87,7 @@ class Hub:
         try:
             got = self.download(pin.repository, file.path, local_dir=partial.parents[len(Path(file.path).parts) - 1] / ".hub")
         except Exception as error:  # the library's errors have no common root
-            raise NotThere(f"{place}: {type(error).__name__}, {str(error).strip().splitlines()[0][:200]}") from error
+            raise NotThere(f"{place}: {type(error).__name__}, {str(error).strip().partition(chr(10))[0][:200]}") from error
         Path(got).replace(partial)
         progress(f"fetch {file.path}", 1, 1)
 

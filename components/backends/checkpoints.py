@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 TORCH_SUFFIXES = (".pth", ".pt", ".ckpt")
 SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
+WRAPPERS = ("state_dict", "params_ema", "params")
+"""Outer keys under which public checkpoints keep their tensors."""
 PIECE_VALUES = 1 << 22
 HEADER_BYTES = 100_000_000
 """Longest header that the format allows."""
@@ -38,6 +40,11 @@ _FLOATS: Mapping[str, tuple[str, int]] = {
     "F8_E4M3": ("<u1", 0x7F),
 }
 """Format -> how its values are read as integers, and the bits that are all set in what is not finite."""
+
+
+_BYTES: Mapping[str, int] = {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1} | {
+    name: np.dtype(kind).itemsize for name, (kind, _) in _FLOATS.items()
+}
 
 
 class Entry(NamedTuple):
@@ -87,7 +94,8 @@ def header(path: Path) -> dict[str, Entry]:
         listed = json.loads(text)
         entries = {key: _entry(8 + length, value) for key, value in listed.items() if key != "__metadata__"}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{path} is no safetensors file, or cut in its header ({size} bytes). Fetch it again.") from error
+        reason = f"{size} bytes, {error}"
+        raise WeightsError(f"{path} is no safetensors file, or cut in its header ({reason}). Fetch it again.") from error
     end = max((entry.start + entry.size for entry in entries.values()), default=8 + length)
     if size != end:
         raise WeightsError(f"{path} is cut or has a tail: its header tells of {end} bytes, it has {size}. Fetch it again.")
@@ -96,7 +104,11 @@ def header(path: Path) -> dict[str, Entry]:
 
 def _entry(data: int, value: Mapping[str, Any]) -> Entry:
     begin, end = value["data_offsets"]
-    return Entry(value["dtype"], tuple(value["shape"]), data + begin, end - begin)
+    entry = Entry(value["dtype"], tuple(value["shape"]), data + begin, end - begin)
+    wrong = entry.dtype in _BYTES and entry.size != math.prod(entry.shape) * _BYTES[entry.dtype]
+    if wrong or not 0 <= begin <= end:
+        raise ValueError(f"offsets {begin} to {end} do not fit {entry.dtype} {list(entry.shape)}")
+    return entry
 
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -138,15 +150,15 @@ def _load(path: Path) -> object:
 
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except UnpicklingError as error:
-        found = re.search(r"GLOBAL (\S+)", str(error))
-        what = f"it asks to run '{found[1]}'" if found else "its pickle cannot be read as tensors"
-        raise WeightsError(
-            f"{path} holds code or objects beside tensors ({what}); nothing of it was run. "
-            "Save its tensors as safetensors where you trust it."
-        ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path} is no readable torch file, or cut ({path.stat().st_size} bytes). Fetch it again.") from error
+    except Exception as error:  # a damaged pickle fails in many ways
+        found = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, UnpicklingError) else None
+        if found:
+            raise WeightsError(
+                f"{path} holds code or objects beside tensors (it asks for '{found[1]}'); nothing of it was run. "
+                "Save its tensors as safetensors where you trust it."
+            ) from error
+        size = path.stat().st_size
+        raise WeightsError(f"{path} is no readable torch file of tensors, or cut ({size} bytes). Fetch it again.") from error
 
 
 def _flat(tree: object, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
@@ -155,7 +167,7 @@ def _flat(tree: object, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
 
     if not isinstance(tree, Mapping):
         return
-    inner = tree["state_dict"] if not prefix and "state_dict" in tree else tree
+    inner = next((tree[name] for name in WRAPPERS if not prefix and isinstance(tree.get(name), Mapping)), tree)
     for key, value in inner.items():
         dotted = f"{prefix}{key}".removeprefix("module.")
         if isinstance(value, torch.Tensor):
