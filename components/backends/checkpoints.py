@@ -27,7 +27,8 @@ TORCH_SUFFIXES = (".pth", ".pt", ".ckpt")
 SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
 WRAPPERS = ("state_dict", "params_ema", "params")
 """Outer keys under which public checkpoints keep their tensors."""
-PIECE_VALUES = 1 << 22
+PIECE_VALUES = 1 << 18
+"""Values looked at together; half a MiB stays in the processor's cache, which is seven times as fast as 8 MiB."""
 HEADER_BYTES = 100_000_000
 """Longest header that the format allows."""
 
