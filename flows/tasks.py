@@ -292,11 +292,11 @@ def _restorer(workspace: Workspace) -> tuple[Restorer, str]:
     from components.register.lineage import fetch_parts
     from components.register.names import ADAPTER
 
-    tracker, wanted = workspace.tracker, workspace.profile.restore.model
+    wanted = workspace.profile.restore.model
     folder = Path(wanted).expanduser()
     if not folder.is_dir() and not wanted.startswith((".", "/", "~")):
-        version = tracker.resolve(wanted)
-        parts = fetch_parts(tracker, version, workspace.home / "cache" / "models")
+        version = workspace.tracker.resolve(wanted)
+        parts = fetch_parts(workspace.tracker, version, workspace.home / "cache" / "models")
         return Restorer(parts.base, parts.adapter, parts.sampler), f"{version.name}/{version.version}"
     if not (folder / ADAPTER).is_file():
         hint = (
