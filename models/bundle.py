@@ -168,12 +168,14 @@ class FrozenParts:
 
 
 def build(config: NetworkConfig) -> FrozenParts:
-    """Make all parts with their default initialisation."""
+    """Make all parts with their default initialisation; inside `torch.device("meta")` without numbers."""
+    with torch.device("cpu"):  # SwinIR computes with its values while it is made
+        prior = build_prior(config.prior)
     return FrozenParts(
         config=config,
         autoencoder=codec.build_autoencoder(config.autoencoder, config.latent),
         backbone=build_backbone(config.backbone, config.latent),
-        prior=build_prior(config.prior),
+        prior=prior,
         encoder=build_encoder(config.encoder),
         prompt=Prompt(config.prompt_tokens, config.backbone),
         connector=build_connector(config) if "connector" in config.starts else None,

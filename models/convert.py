@@ -30,8 +30,7 @@ UNUSED_BY_ENCODER = ("head.", "text_model.", "logit_scale", "logit_bias")
 
 def shapes_of(part: str, config: NetworkConfig) -> dict[str, tuple[int, ...]]:
     """Shape of every tensor that a part has here, without making the tensors."""
-    # SwinIR computes with its values while it is made
-    with torch.device("cpu" if part == "prior" else "meta"):
+    with torch.device("cpu" if part == "prior" else "meta"):  # SwinIR computes with its values while it is made
         module = _build(part, config)
     return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
 
