@@ -299,9 +299,8 @@ def _restorer(workspace: Workspace) -> tuple[Restorer, str]:
         parts = fetch_parts(workspace.tracker, version, workspace.home / "cache" / "models")
         return Restorer(parts.base, parts.adapter, parts.sampler), f"{version.name}/{version.version}"
     if not (folder / ADAPTER).is_file():
-        hint = (
-            " It is a diffusers folder: lucidflux convert it --to lucidflux." if (folder / "model_index.json").is_file() else ""
-        )
+        diffusers = (folder / "model_index.json").is_file()
+        hint = " It is a diffusers folder: make a bundle of it with lucidflux convert." if diffusers else ""
         raise WeightsError(f"Expected a bundle with {ADAPTER} in the folder {folder}, found none.{hint}")
     restorer = Restorer(folder, folder / ADAPTER, workspace.profile.sampler)
     return restorer, f"{folder.resolve().name}/{restorer.identity[:12]}"

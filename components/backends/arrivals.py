@@ -53,14 +53,40 @@ class Mirror:
         except StorageError as error:
             raise NotThere(f"mirror {self.store.root} has no {key}") from error
         origin = partial.with_name(f"{partial.name}.origin")
-        same = origin.is_file() and origin.read_text() == f"{self.store.root} {size}"
+        begun = origin.is_file() and origin.read_text() == f"{self.store.root} {size}" and partial.is_file()
+        if not begun or partial.stat().st_nlink > 1:  # a link left by a killed import is the user's own file
+            partial.unlink(missing_ok=True)
         origin.write_text(f"{self.store.root} {size}")
-        with partial.open("r+b" if same and partial.is_file() else "wb", buffering=0) as out:
+        with partial.open("ab", buffering=0) as out:
             done = out.seek(0, os.SEEK_END)
             while done < size:
                 done += out.write(self.store.read_range(key, done, min(PIECE_BYTES, size - done)))
                 progress(f"fetch {file.path} (MiB)", done // MIB, size // MIB)
             out.truncate(size)
+
+
+class HubCache:
+    """What the hub's library has kept on this machine; asks no network."""
+
+    def __init__(self, cache: Path | None = None) -> None:
+        """Look into the library's own cache folder, or into another one."""
+        self.cache = cache
+
+    def fetch(self, name: str, pin: Pin, file: PinnedFile, partial: Path, progress: Progress) -> None:
+        """See Source.fetch; links the file where the disk allows."""
+        del name
+        try:
+            from huggingface_hub import try_to_load_from_cache
+        except ImportError as error:
+            raise NotThere("the library huggingface_hub is not installed") from error
+        found = try_to_load_from_cache(pin.repository, file.path, cache_dir=self.cache)
+        if not isinstance(found, str):
+            raise NotThere("the hub library's cache has no copy")
+        blob = Path(found).resolve()
+        if file.sha256 and blob.name != file.sha256:  # a large file is kept under its hash
+            raise NotThere(f"the hub library's cache has another version ({blob.name})")
+        _take(blob, partial)
+        progress(f"fetch {file.path}", 1, 1)
 
 
 class Hub:
@@ -93,8 +119,8 @@ class Hub:
 
 
 def sources(mirror: str = "") -> list[Source]:
-    """Where to look, in order: the mirror if there is one, then the hub."""
-    return [*([Mirror(mirror)] if mirror else []), Hub()]
+    """Where to look, in order: the mirror if there is one, the hub library's cache, the hub."""
+    return [*([Mirror(mirror)] if mirror else []), HubCache(), Hub()]
 
 
 def fetch(shelf: Shelf, name: str, places: Sequence[Source], progress: Progress = quiet) -> None:
@@ -209,11 +235,17 @@ def _located(source: Path, file: PinnedFile, *, single: bool) -> Path:
 def _staged_copy(shelf: Shelf, name: str, file: PinnedFile, path: Path, digest: str) -> Path:
     partial = shelf.staged(name, file)
     partial.parent.mkdir(parents=True, exist_ok=True)
+    if not _take(path.resolve(), partial) and (copied := file_sha256(partial)) != digest:
+        raise WeightsError(f"{path} changed while it was copied: sha256 {copied}, expected {digest}. Run it again.")
+    return partial
+
+
+def _take(path: Path, partial: Path) -> bool:
+    """Link a file, or copy it where the disk has no links; says whether it was linked."""
     partial.unlink(missing_ok=True)
     try:
-        os.link(path.resolve(), partial)
-    except OSError:  # another disk, or one without links
+        os.link(path, partial)
+    except OSError:
         shutil.copyfile(path, partial)
-        if (copied := file_sha256(partial)) != digest:
-            raise WeightsError(f"{path} changed while it was copied: sha256 {copied}, expected {digest}. Run it again.") from None
-    return partial
+        return False
+    return True

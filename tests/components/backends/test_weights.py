@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from components.backends.arrivals import Hub, Mirror, bring_in, fetch
+from components.backends.arrivals import Hub, HubCache, Mirror, bring_in, fetch
 from components.backends.pins import WEIGHTS, Pin, PinnedFile
 from components.backends.storage import file_sha256, open_storage
 from components.backends.weights import LOCK, Shelf
@@ -91,6 +91,22 @@ def test_the_hub_comes_after_the_mirror_and_its_errors_are_told(shelf, mirror, t
         fetch(shelf, "adapter", [Hub(download)])
 
 
+def test_the_hub_librarys_own_cache_serves_offline(shelf, mirror, tmp_path):
+    data = (mirror / "net" / "net.safetensors").read_bytes()
+    blob = tmp_path / "cache" / "models--someone--net" / "blobs" / shelf.pins["net"].files[0].sha256
+    snapshot = blob.parents[1] / "snapshots" / "0123"
+    for folder in (blob.parent, snapshot, blob.parents[1] / "refs"):
+        folder.mkdir(parents=True)
+    blob.write_bytes(data)
+    (snapshot / "net.safetensors").symlink_to(blob)
+    (blob.parents[1] / "refs" / "main").write_text("0123")
+    with pytest.raises(WeightsError, match="no copy"):
+        fetch(shelf, "adapter", [HubCache(tmp_path / "cache")])
+    fetch(shelf, "net", [HubCache(tmp_path / "cache")])
+    assert state(shelf, "net") == "present"
+    assert blob.read_bytes() == data
+
+
 def test_a_wrong_hash_names_both_and_leaves_nothing(shelf, mirror):
     data = bytearray((mirror / "net" / "net.safetensors").read_bytes())
     data[-1] ^= 1
@@ -146,6 +162,19 @@ def test_a_partial_of_another_mirror_is_not_gone_on_with(shelf, mirror):
     partial.parent.mkdir(parents=True)
     partial.write_bytes(b"x" * 64)
     fetch(shelf, "net", [Mirror(str(mirror))])
+    assert state(shelf, "net") == "present"
+
+
+def test_a_link_left_by_a_killed_import_is_never_written_through(shelf, mirror, tmp_path):
+    own = tmp_path / "own.safetensors"
+    own.write_bytes(b"the user's file")
+    partial = shelf.staged("net", shelf.pins["net"].files[0])
+    partial.parent.mkdir(parents=True)
+    os.link(own, partial)
+    size = (mirror / "net" / "net.safetensors").stat().st_size
+    partial.with_name(f"{partial.name}.origin").write_text(f"{mirror} {size}")
+    fetch(shelf, "net", [Mirror(str(mirror))])
+    assert own.read_bytes() == b"the user's file"
     assert state(shelf, "net") == "present"
 
 
