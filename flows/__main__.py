@@ -295,7 +295,7 @@ def restore(
 @app.command()
 def convert(
     context: typer.Context,
-    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Weight files, or folders of them.")],
+    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Weight files, folders, or names of sets.")],
     out: Annotated[Path, typer.Option(help="Folder of the results.")],
     to: Annotated[Layout, typer.Option(help="Layout to write.")],
     config: Annotated[Path | None, typer.Option(help="Sizes of the network [default: as released].")] = None,
@@ -303,10 +303,10 @@ def convert(
 ) -> None:
     """Write weights in another layout: ours, the released one, or diffusers folders."""
     options: Options = context.obj
-    with _running(options):
+    with _running(options) as workspace:
         from flows.weights import convert as run
 
-        made = run(sources, out, to=to.value, config=config, force=force)
+        made = run(workspace, sources, out, to=to.value, config=config, force=force)
     _finish(options, made, f"Wrote {', '.join(made.files)} to {made.folder}.")
 
 

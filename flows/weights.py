@@ -121,16 +121,29 @@ def encode_prompt(workspace: Workspace, prompt: str, out: Path) -> Written:
     return Written(folder=str(out.parent), files=(out.name,))
 
 
-def convert(sources: Sequence[Path], out: Path, *, to: str, config: Path | None, force: bool) -> Written:
+def convert(workspace: Workspace, sources: Sequence[Path], out: Path, *, to: str, config: Path | None, force: bool) -> Written:
     """Write weights in another layout.
+
+    Args:
+        workspace: whose weights folder has the sets that are named.
+        sources: files, folders, or names of sets.
+        out: folder of the results.
+        to: layout.
+        config: sizes of the network, for sources that do not bring them.
+        force: replace what is at `out`.
 
     Raises:
         WeightsError: a source is missing or of another kind, or the target is there already.
     """
+    found = shelf(workspace)
+    places = [found.folder / source if not source.exists() and str(source) in found.pins else source for source in sources]
+    absent = [place.name for place in places if place.parent == found.folder and not place.exists()]
+    if absent:
+        raise WeightsError(f"'{absent[0]}' is not in {found.folder}. Run lucidflux weights fetch {' '.join(absent)}.")
     from models.interchange import convert as run
 
     try:
-        made = run(sources, out, to=to, config=config, force=force)
+        made = run(places, out, to=to, config=config, force=force)
     except (ValueError, OSError) as error:
         raise WeightsError(str(error)) from error
     return Written(folder=str(out), files=tuple(str(path.relative_to(out)) for path in made))

@@ -1,5 +1,3 @@
-import json
-import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -92,11 +90,8 @@ def test_convert_gives_its_words_on_and_wraps_errors(lucidflux, tmp_path, monkey
     assert "a/b.safetensors" in done.stdout
     assert seen[1] == ([tmp_path / "lucidflux.pth"], "diffusers", None, True)
     assert lucidflux(*words[:-1], "onnx").exit_code == 2
-
-
-def test_json_is_the_record_alone(tmp_path):
-    # a process of its own: --json moves standard output
-    words = [sys.executable, "-m", "flows", "--home", str(tmp_path), "--json", "weights", "list"]
-    done = subprocess.run(words, check=True, capture_output=True, text=True)
-    (line,) = done.stdout.splitlines()
-    assert len(json.loads(line)["sets"]) == len(WEIGHTS)
+    told = lucidflux("convert", "ae", *words[2:])
+    assert "weights fetch ae" in told.stderr
+    (tmp_path / "weights" / "ae").mkdir(parents=True)
+    lucidflux("convert", "ae", *words[2:], "--force")
+    assert seen[-1][0] == [tmp_path / "weights" / "ae"]
