@@ -132,7 +132,8 @@ class FrozenParts:
 
     def lrp(self, lq_01_BCHW: Tensor) -> Tensor:
         """Restore lightly: LQ to LRP, both in [0, 1], any size."""
-        return restore_lightly(self.prior, self.config.prior, lq_01_BCHW)
+        lrp_01 = restore_lightly(self.prior, self.config.prior, lq_01_BCHW.to(dtype_of(self.prior)))
+        return lrp_01.to(lq_01_BCHW.dtype)
 
     @torch.no_grad()
     def encode(self, image_pm1_BCHW: Tensor) -> Tensor:
@@ -148,7 +149,7 @@ class FrozenParts:
                 f"A picture of {width_px}x{height_px} px cannot be packed: both sides must be multiples of {token_px} px; "
                 "pad it first."
             )
-        code_BCHW = codec.encode(self.autoencoder, image_pm1_BCHW)
+        code_BCHW = codec.encode(self.autoencoder, image_pm1_BCHW.to(dtype_of(self.autoencoder))).to(image_pm1_BCHW.dtype)
         return pack(self.config.latent.scale * (code_BCHW - self.config.latent.shift), self.config.latent.packing)
 
     @torch.no_grad()
@@ -156,15 +157,21 @@ class FrozenParts:
         """Packed latent to a picture in about [-1, 1], not clamped."""
         latent = self.config.latent
         code_BCHW = unpack(z_BTD, height_px // latent.token_px, width_px // latent.token_px, latent.packing)
-        return codec.decode(self.autoencoder, code_BCHW / latent.scale + latent.shift)
+        unscaled_BCHW = (code_BCHW / latent.scale + latent.shift).to(dtype_of(self.autoencoder))
+        return codec.decode(self.autoencoder, unscaled_BCHW).to(z_BTD.dtype)
 
     @torch.no_grad()
     def features(self, lrp_01_BCHW: Tensor) -> Tensor:
         """Last hidden state (B, S, E) of the image encoder; the aspect ratio is not kept, as released."""
         encoder = self.config.encoder
         seen_pm1 = encoder_square(lrp_01_BCHW, encoder.image_px, eight_bit=encoder.resize == "pillow")
-        states: Tensor = self.encoder(pixel_values=seen_pm1.to(self.encoder.dtype)).last_hidden_state
+        states: Tensor = self.encoder(pixel_values=seen_pm1.to(dtype_of(self.encoder))).last_hidden_state
         return states
+
+
+def dtype_of(module: nn.Module) -> torch.dtype:
+    """Element type that a part computes in: that of its first floating tensor."""
+    return next(tensor.dtype for tensor in module.parameters() if tensor.is_floating_point())
 
 
 def build(config: NetworkConfig) -> FrozenParts:

@@ -153,11 +153,13 @@ class Adapter(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers has n
         branch = getattr(self, f"condition_{picture}")
         if branch is None:
             return None
-        hint_BTD: Tensor = branch.hint_tokens(hint_pm1_BCHW)
+        dtype = branch.pos_embed_input.weight.dtype
+        hint_BTD: Tensor = branch.hint_tokens(hint_pm1_BCHW.to(dtype))
         if isinstance(branch, ConditionBranch):
             return hint_BTD
         batch = len(hint_BTD)
-        phi_BTD: Tensor = branch(hint_BTD, prompt.tokens_SD.expand(batch, -1, -1), prompt.pooled_D.expand(batch, -1), grid)
+        tokens_BSD, pooled_BD = prompt.tokens_SD.to(dtype).expand(batch, -1, -1), prompt.pooled_D.to(dtype).expand(batch, -1)
+        phi_BTD: Tensor = branch(hint_BTD, tokens_BSD, pooled_BD, grid)
         return phi_BTD
 
     def control(self, x_t_BTD: Tensor, prepared: Prepared, prompt_BSD: Tensor, moment: Moment) -> list[Tensor]:
@@ -195,10 +197,11 @@ def prepare(adapter: Adapter | None, frozen: FrozenParts, cond: Condition) -> Pr
     """Compute what stays the same over the steps; without an adapter there are no hints."""
     token_px = frozen.config.latent.token_px
     grid = (cond.height_px // token_px, cond.width_px // token_px)
-    context_BSD = frozen.prompt.tokens_SD.expand(cond.features_BSE.shape[0], -1, -1)
+    dtype = frozen.backbone.dtype
+    context_BSD = frozen.prompt.tokens_SD.to(dtype).expand(len(cond.features_BSE), -1, -1)
     connector = frozen.connector if adapter is None else adapter.connector
     if connector is not None:
-        context_BSD = torch.cat([context_BSD, connect(connector, cond.features_BSE)], dim=1)
+        context_BSD = torch.cat([context_BSD, connect(connector, cond.features_BSE.to(dtype))], dim=1)
     return Prepared(
         hint_lq_BTD=None if adapter is None else adapter.hint("lq", cond.hint_lq_pm1, frozen.prompt, grid),
         hint_lrp_BTD=None if adapter is None else adapter.hint("lrp", cond.hint_lrp_pm1, frozen.prompt, grid),
@@ -219,15 +222,19 @@ def velocity(
         t_B: flow time in [0, 1]; 1 is noise.
         cond: the pictures, or the result of `prepare` when the call is one of many.
         guidance: embedded guidance value; without effect on a network without guidance embedding.
+
+    Everything inside runs in the backbone's element type, the time values too (released: bfloat16); the result has
+    that of x_t.
     """
     prepared = cond if isinstance(cond, Prepared) else prepare(adapter, frozen, cond)
-    batch = x_t_BTD.shape[0]
+    batch, dtype = len(x_t_BTD), frozen.backbone.dtype
+    x_BTD, t_B = x_t_BTD.to(dtype), t_B.to(dtype)
     guidance_B = torch.full_like(t_B, guidance) if frozen.config.backbone.guidance_embeds else None
-    moment = Moment(t_B=t_B, guidance_B=guidance_B, pooled_BD=frozen.prompt.pooled_D.expand(batch, -1))
+    moment = Moment(t_B=t_B, guidance_B=guidance_B, pooled_BD=frozen.prompt.pooled_D.to(dtype).expand(batch, -1))
     control = None
     if adapter is not None:
-        control = adapter.control(x_t_BTD, prepared, frozen.prompt.tokens_SD.expand(batch, -1, -1), moment)
-    return run_backbone(frozen, x_t_BTD, prepared, moment, control)
+        control = adapter.control(x_BTD, prepared, frozen.prompt.tokens_SD.to(dtype).expand(batch, -1, -1), moment)
+    return run_backbone(frozen, x_BTD, prepared, moment, control).to(x_t_BTD.dtype)
 
 
 def run_backbone(

@@ -20,7 +20,8 @@ from components.train.job import ADAPTER_FILE, BAD_BATCH_FILE, RESULT_FILE, Job,
 from components.train.loop import Loop, ends
 from components.train.place import Place, meet
 from components.train.source import drop_features, open_batches
-from models.bundle import load_frozen
+from models.bundle import FrozenParts, load_frozen
+from models.config import NetworkConfig
 from models.lucidflux import Adapter
 
 SHOWN_IDS = 4
@@ -42,7 +43,7 @@ def train_here(job: Job, emit: Emit) -> None:
     frozen = load_frozen(Path(job.base), place.device)
     before = guards.frozen_hash(frozen.modules())
     torch.manual_seed(job.settings.seed)
-    adapter = Adapter.from_backbone(frozen.config, frozen, silent=job.settings.zero_control_start).train()
+    adapter = Adapter.from_backbone(_network(job, frozen), frozen, silent=job.settings.zero_control_start).train()
     start = guards.tensor_hashes(adapter.named_parameters())
     state = _resume(job, adapter, emit)
     done = state.step if state else 0
@@ -54,6 +55,12 @@ def train_here(job: Job, emit: Emit) -> None:
     if place.first:
         _finish(job, loop, adapter, resumed=done, emit=emit)
     place.barrier()
+
+
+def _network(job: Job, frozen: FrozenParts) -> NetworkConfig:
+    """The bundle's sizes with the job's kind of conditioner."""
+    chosen = {name: getattr(job.settings, name) for name in ("variant", "branches", "modulation", "semantic")}
+    return frozen.config.model_copy(update={"conditioner": frozen.config.conditioner.model_copy(update=chosen)})
 
 
 def _require_training(loop: Loop[Batch], start: dict[str, str], emit: Emit) -> None:

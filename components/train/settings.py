@@ -49,6 +49,14 @@ class TrainSettings(Settings):
     """Distribution of the flow time, see models.objective.sample_time; the paper states none."""
     guidance: float = 1.0
     """Guidance input in training (released: 1.0)."""
+    variant: Literal["paper", "released"] = "paper"
+    """Branches and modulation as printed (equations 2-5), or as in the released program; see models.config."""
+    branches: Literal["both", "lq", "lrp"] = "both"
+    """Ablation: which pictures have a condition branch (equation 2: both)."""
+    modulation: Literal["both", "time", "layer", "none"] = "both"
+    """Ablation: what the modulation depends on (equation 3: both)."""
+    semantic: bool = True
+    """Ablation: semantic tokens of the LRP beside the prompt (equations 6-7)."""
     zero_control_start: bool = False
     """Start with a control of exactly zero; the released start is not quite zero."""
     crop_px: Positive | None = None

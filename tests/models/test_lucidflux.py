@@ -1,7 +1,11 @@
+import copy
+
 import pytest
 import torch
 
+from models.conditioner import Moment
 from models.lucidflux import Adapter, Condition, prepare, velocity
+from models.modulation import PaperModulation
 
 
 @pytest.fixture
@@ -86,3 +90,65 @@ def test_an_adapter_comes_back_from_disk_as_it_was_saved(small, trained, tmp_pat
     again = Adapter.load(tmp_path / "adapter.safetensors", small.config)
     for name, tensor in trained.state_dict().items():
         torch.testing.assert_close(again.state_dict()[name], tensor, atol=0, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", [
+    {"variant": "paper"},
+    {"variant": "paper", "branches": "lq", "modulation": "layer"},
+    {"branches": "lrp", "modulation": "time"},
+    {"modulation": "none"},
+    {"variant": "paper", "modulation": "none", "semantic": False},
+    {"semantic": False},
+])  # fmt: skip
+def test_every_recipe_and_ablation_starts_silent_learns_and_comes_back_from_disk(small, cond, kind, tmp_path):
+    network = small.config.model_copy(update={"conditioner": small.config.conditioner.model_copy(update=kind)})
+    torch.manual_seed(1)
+    x = torch.randn(3, 6, 64)
+    adapter = Adapter.from_backbone(network, small, silent=True)
+    assert all(sample.abs().max() == 0 for sample in control_of(adapter, small, cond, x))
+    with torch.enable_grad():
+        ask(adapter, small, cond, x).square().mean().backward()
+    assert any(parameter.grad is not None and parameter.grad.abs().max() > 0 for parameter in adapter.parameters())
+    for parameter in adapter.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    adapter.save(tmp_path / "adapter.safetensors", dtype=torch.float32)
+    again = Adapter.load(tmp_path / "adapter.safetensors", small.config)
+    assert again.network.conditioner == network.conditioner
+    torch.testing.assert_close(ask(again, small, cond, x), ask(adapter.eval(), small, cond, x), atol=0, rtol=0)
+
+
+def control_of(adapter, frozen, cond, x):
+    prompt = frozen.prompt.tokens_SD.expand(len(x), -1, -1)
+    moment = Moment(torch.tensor([0.1, 0.5, 0.9]), torch.ones(3), frozen.prompt.pooled_D.expand(len(x), -1))
+    return adapter.control(x, prepare(adapter, frozen, cond), prompt, moment)
+
+
+@torch.no_grad()
+def test_the_papers_branches_do_not_see_the_noisy_latent(small, cond):
+    kind = small.config.conditioner.model_copy(update={"variant": "paper"})
+    adapter = Adapter(small.config.model_copy(update={"conditioner": kind})).eval()
+    first, second = (torch.stack(control_of(adapter, small, cond, torch.randn(3, 6, 64))) for _ in range(2))
+    assert torch.equal(first, second)
+    assert prepare(adapter, small, cond).hint_lq_BTD.shape == (3, 6, 32)
+
+
+def test_the_papers_modulation_is_alpha_phi_plus_beta_of_time_and_depth(small):
+    modulation = PaperModulation(32, layers=4)
+    phi, t = torch.randn(2, 5, 32), torch.tensor([0.25, 0.5])
+    alpha, beta = modulation.factors(t, 2)
+    torch.testing.assert_close(modulation(phi, t, 2), alpha[:, None] * phi + beta[:, None])
+    assert not torch.equal(modulation.factors(t, 1)[0], alpha)
+    assert not torch.equal(alpha[0], alpha[1])
+
+
+@torch.no_grad()
+def test_a_bfloat16_network_takes_and_gives_float32(small, cond):
+    frozen = copy.deepcopy(small)
+    for module in frozen.modules().values():
+        module.bfloat16()
+    adapter = Adapter.from_backbone(small.config, small, silent=False).bfloat16().eval()
+    v = ask(adapter, frozen, cond, torch.randn(3, 6, 64))
+    assert v.dtype == torch.float32
+    assert frozen.decode(frozen.encode(cond.hint_lq_pm1), 32, 48).dtype == torch.float32
+    assert frozen.features(frozen.lrp(torch.rand(1, 3, 32, 48))).isfinite().all()
