@@ -1,29 +1,40 @@
-"""Wavelet colour alignment: detail from one picture, colour and brightness from another.
+"""Colour alignment: detail from one picture, colour and brightness from another.
 
 Shapes: B batch, C channels, H W height and width.
 """
 
 from __future__ import annotations
 
-import torch
+from typing import Literal
+
 import torch.nn.functional as F
 from torch import Tensor
 
+Alignment = Literal["wavelet", "wavelet_lq", "adain", "none"]
+"""`wavelet`: low frequencies from the LRP (released; report: as DreamClear); `wavelet_lq`: from the LQ, as
+StableSR takes it; `adain`: mean and deviation of each channel from the LRP; `none`: as decoded."""
 LEVELS = 5
 """Dilations 1, 2, 4, 8, 16 (released)."""
 
 
 def low_frequencies(image_BCHW: Tensor, levels: int = LEVELS) -> Tensor:
     """Smooth with [1, 2, 1] x [1, 2, 1] / 16 at doubling dilation, edges repeated."""
-    line = torch.tensor([1.0, 2.0, 1.0], dtype=image_BCHW.dtype, device=image_BCHW.device)
-    channels = image_BCHW.shape[1]
-    kernel = (torch.outer(line, line) / 16).expand(channels, 1, 3, 3)
     smooth = image_BCHW
     for level in range(levels):
         dilation = 2**level
-        padded = F.pad(smooth, (dilation,) * 4, mode="replicate")
-        smooth = F.conv2d(padded, kernel, groups=channels, dilation=dilation)
+        for vertical in (True, False):
+            smooth = _smooth_line(smooth, dilation, vertical=vertical)
     return smooth
+
+
+def _smooth_line(image_BCHW: Tensor, dilation: int, *, vertical: bool) -> Tensor:
+    """[1, 2, 1] / 4 along one side."""
+    axis = -2 if vertical else -1
+    length = image_BCHW.shape[axis]
+    padded = F.pad(image_BCHW, (0, 0, dilation, dilation) if vertical else (dilation, dilation, 0, 0), mode="replicate")
+    smooth = image_BCHW * 0.5
+    smooth.add_(padded.narrow(axis, 0, length), alpha=0.25)
+    return smooth.add_(padded.narrow(axis, 2 * dilation, length), alpha=0.25)
 
 
 def align(content_BCHW: Tensor, style_BCHW: Tensor) -> Tensor:
@@ -32,8 +43,33 @@ def align(content_BCHW: Tensor, style_BCHW: Tensor) -> Tensor:
     Raises:
         ValueError: the pictures differ in shape.
     """
+    _check(content_BCHW, style_BCHW)
+    return content_BCHW + low_frequencies(style_BCHW - content_BCHW)
+
+
+def adain(content_BCHW: Tensor, style_BCHW: Tensor) -> Tensor:
+    """Shift and scale each channel to the other picture's mean and deviation (Huang and Belongie 2017); not clamped.
+
+    Raises:
+        ValueError: the pictures differ in shape.
+    """
+    _check(content_BCHW, style_BCHW)
+    mean, wanted = content_BCHW.mean((-2, -1), keepdim=True), style_BCHW.mean((-2, -1), keepdim=True)
+    spread, wanted_spread = (image.std((-2, -1), keepdim=True, correction=0) for image in (content_BCHW, style_BCHW))
+    return (content_BCHW - mean) * (wanted_spread / spread.clamp_min(1e-5)) + wanted
+
+
+def aligned(kind: Alignment, content_BCHW: Tensor, *, lrp_BCHW: Tensor, lq_BCHW: Tensor) -> Tensor:
+    """Apply the alignment that a sampler names."""
+    if kind == "none":
+        return content_BCHW
+    if kind == "adain":
+        return adain(content_BCHW, lrp_BCHW)
+    return align(content_BCHW, lrp_BCHW if kind == "wavelet" else lq_BCHW)
+
+
+def _check(content_BCHW: Tensor, style_BCHW: Tensor) -> None:
     if content_BCHW.shape != style_BCHW.shape:
         raise ValueError(
             f"Colour alignment needs two pictures of one shape; got {list(content_BCHW.shape)} and {list(style_BCHW.shape)}."
         )
-    return content_BCHW - low_frequencies(content_BCHW) + low_frequencies(style_BCHW)

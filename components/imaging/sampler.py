@@ -20,11 +20,21 @@ class SamplerSettings(Settings):
     """Embedded guidance (released: 4.0); without effect on a backbone without guidance embedding."""
     shift: Literal["tokens", "released", "none"] = "tokens"
     """Bend of the schedule: FLUX's by token count (paper), the released program's, or straight."""
-    colour: Literal["wavelet", "none"] = "wavelet"
-    """Colour alignment: low frequencies from the LRP (paper: as DreamClear; released: LRP as source)."""
+    colour: Literal["wavelet", "wavelet_lq", "adain", "none"] = "wavelet"
+    """Colour alignment: low frequencies from the LRP (paper: as DreamClear; released: LRP as source) or from the LQ (as
+    StableSR), mean and deviation of each channel from the LRP (AdaIN, Huang and Belongie 2017), or none."""
+    fidelity: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """0 leaves the network free (paper, released), 1 gives the LRP; see docs/fidelity.md for what lies between."""
+    mode: Literal["plain", "exact", "fast"] = "plain"
+    """`plain`: the unmodified network in every step; `exact`: the same numbers with what cannot change computed once;
+    `fast`: sooner, with other numbers."""
     tile_px: Annotated[int, Field(gt=0)] = 1024
-    """Side of a tile; larger pictures are restored in overlapping tiles."""
+    """Side of what the network sees at once (trained on 1024); larger pictures are sampled in overlapping tiles."""
     overlap_px: Annotated[int, Field(ge=0)] = 128
-    """Overlap of neighbouring tiles, blended."""
+    """Least overlap of neighbouring tiles, blended in every step."""
+    codec_tile_px: Annotated[int, Field(gt=0)] = 1024
+    """The same for the light restorer and the autoencoder, whose tiles are blended in pixels; bounds their memory."""
+    codec_overlap_px: Annotated[int, Field(ge=0)] = 128
+    """Least overlap of theirs."""
     draws: Annotated[int, Field(gt=0)] = 1
     """Independent draws, averaged in the latent; more cost more and come nearer to the truth in PSNR."""
