@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from models.bundle import FrozenParts
+from models.exact import Exact
 from models.lucidflux import Adapter, Condition, Prepared, prepare, velocity
 
 Mode = Literal["plain", "exact", "fast"]
@@ -59,5 +60,5 @@ def build_field(mode: Mode, adapter: Adapter | None, frozen: FrozenParts, times:
     return FIELDS[mode](adapter, frozen, times, guidance)
 
 
-FIELDS: Mapping[str, Callable[[Adapter | None, FrozenParts, Sequence[float], float], Field]] = {"plain": Plain}
+FIELDS: Mapping[str, Callable[[Adapter | None, FrozenParts, Sequence[float], float], Field]] = {"plain": Plain, "exact": Exact}
 """Mode -> what computes it."""
