@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.attention import Backend, using
-from models.blocks import DoubleBlock, Rows, SingleBlock, normalised
 from models.bundle import FrozenParts
 from models.conditioner import ConditionBranch, Moment, PaperBranch, embed_moment
+from models.flux_blocks import DoubleBlock, Rows, SingleBlock, normalised
 from models.latents import position_ids
 from models.lucidflux import Adapter, Condition, prepare
 from models.modulation import AnyModulation, NoModulation
