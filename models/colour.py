@@ -15,6 +15,10 @@ Alignment = Literal["wavelet", "wavelet_lq", "adain", "none"]
 StableSR takes it; `adain`: mean and deviation of each channel from the LRP; `none`: as decoded."""
 LEVELS = 5
 """Dilations 1, 2, 4, 8, 16 (released)."""
+REACH = 2**LEVELS - 1
+"""Rows beyond its own that a smoothed row sees."""
+STRIP_ROWS = 512
+"""Rows aligned at once; bounds the memory, changes no value."""
 
 
 def low_frequencies(image_BCHW: Tensor, levels: int = LEVELS) -> Tensor:
@@ -44,7 +48,13 @@ def align(content_BCHW: Tensor, style_BCHW: Tensor) -> Tensor:
         ValueError: the pictures differ in shape.
     """
     _check(content_BCHW, style_BCHW)
-    return content_BCHW + low_frequencies(style_BCHW - content_BCHW)
+    result, height = content_BCHW.clone(), content_BCHW.shape[-2]
+    for top in range(0, height, STRIP_ROWS):
+        first, last = max(0, top - REACH), min(height, top + STRIP_ROWS + REACH)
+        low = low_frequencies(style_BCHW[..., first:last, :] - content_BCHW[..., first:last, :])
+        strip = result[..., top : top + STRIP_ROWS, :]
+        strip += low[..., top - first : top - first + strip.shape[-2], :]
+    return result
 
 
 def adain(content_BCHW: Tensor, style_BCHW: Tensor) -> Tensor:
