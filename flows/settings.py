@@ -39,6 +39,8 @@ class BackendSettings(Settings):
     """DVC remote: a folder or s3://bucket/prefix."""
     state: str = ""
     """SQLAlchemy URL of the platform's own tables; empty is SQLite inside the home."""
+    weights: str = ""
+    """Folder of third-party weights; empty is inside the home. LUCIDFLUX_WEIGHTS overrides it."""
     workers: Annotated[int, Field(gt=0)] = 2
     """Local processes that decode and score."""
 

@@ -132,6 +132,19 @@ def _is_bundle(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (*FROZEN_FILES.values(), ADAPTER_FILE)) and (folder / CONFIG_FILE).is_file()
 
 
+def _is_foreign(folder: Path) -> bool:
+    """Whether a folder inside a folder of weights belongs to another model, as the text encoders do."""
+    config = folder / CONFIG_FILE
+    return config.is_file() and _model_type(config) not in {"", "siglip", "siglip_vision_model"} and not _is_bundle(folder)
+
+
+def _model_type(config: Path) -> str:
+    try:
+        return str(json.loads(config.read_bytes()).get("model_type", ""))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{config} is no JSON ({error}). Fetch it again.") from error
+
+
 def _take(network: Network, source: Path) -> None:
     """Add what a file or folder holds."""
     if source.is_file():
@@ -146,7 +159,7 @@ def _take(network: Network, source: Path) -> None:
         _take_encoder(network, source)
     else:
         for path in sorted(source.iterdir()):
-            if path.suffix in SUFFIXES or (path.is_dir() and not path.name.startswith(".")):
+            if path.suffix in SUFFIXES or (path.is_dir() and not path.name.startswith(".") and not _is_foreign(path)):
                 _take(network, path)
 
 
@@ -171,10 +184,11 @@ def _take_conditioner(network: Network, path: Path) -> None:
 
 def _take_encoder(network: Network, folder: Path) -> None:
     """Add a transformers folder of a SigLIP model, with the sizes that it states."""
+    kind = _model_type(folder / CONFIG_FILE)
+    if not kind.startswith("siglip"):
+        raise ValueError(f"{folder} is a folder of a '{kind or '?'}' model; expected a SigLIP one.")
     stated = json.loads((folder / CONFIG_FILE).read_bytes())
     vision: dict[str, Any] = stated.get("vision_config", stated)
-    if not str(stated.get("model_type", "")).startswith("siglip"):
-        raise ValueError(f"{folder} is a folder of a '{stated.get('model_type', '?')}' model; expected a SigLIP one.")
     names = {
         "hidden": "hidden_size",
         "intermediate": "intermediate_size",

@@ -242,3 +242,12 @@ class Zeros(dict):
 
     def items(self):
         return [(name, self[name]) for name in self]
+
+
+def test_a_folder_of_weights_may_hold_text_encoders_too(released, config_file, tmp_path):
+    folder = shutil.copytree(released, tmp_path / "weights")
+    (folder / "t5").mkdir()
+    (folder / "t5" / "config.json").write_text('{"model_type": "t5"}')
+    convert([folder], tmp_path / "out", to="lucidflux", config=config_file)
+    with pytest.raises(ValueError, match="'t5' model"):
+        convert([folder / "t5"], tmp_path / "other", to="lucidflux", config=config_file)
