@@ -16,7 +16,7 @@ from typing import Any
 from components.backends import manifest
 from components.backends.storage import LocalStorage, Storage
 from components.errors import DecodeError, SourceError, StorageError
-from components.imaging import codec, metadata
+from components.imaging import codec
 from components.imaging.restorer import Restorer
 from components.records import Progress, Restoration, content_hash, quiet
 from components.restore.inputs import SUFFIX, Input, plan_outputs
@@ -78,7 +78,7 @@ def restore(inputs: Sequence[Input], batch: Batch, *, objects: Storage, progress
 
 @dataclass(frozen=True)
 class _Loaded:
-    """Identity of an input, and its format or the reason why it has none."""
+    """Identity of an input, and its format by the header or the reason why it has none."""
 
     id: str
     format: str = ""
@@ -92,7 +92,7 @@ def _load(item: Input) -> _Loaded:
         return _Loaded("", reason="unreadable")
     image_id = hashlib.sha256(data).hexdigest()
     try:
-        return _Loaded(image_id, format=codec.decode(data).format)
+        return _Loaded(image_id, format=codec.identify(data))
     except DecodeError as error:
         return _Loaded(image_id, reason=error.reason)
 
@@ -117,26 +117,26 @@ def _one(store: LocalStorage, batch: Batch, item: Input, loaded: _Loaded, name: 
     key = batch.key(loaded.id, name)
     if (before := _remembered(store, key, name)) is not None:
         return row | before | {"verdict": "kept", "reason": ""}, "reused"
-    if store.exists(name) and not batch.force and not _ours(store, name):
-        return row | {"reason": "output_exists"}, "failed"
+    kind = next(kind for kind, suffix in SUFFIX.items() if name.endswith(suffix))
     try:
-        made = _restore(store, batch, item, name)
+        source = codec.source(item.path.read_bytes())
+        if store.exists(name) and not batch.force and not _ours(store, name):
+            return row | {"reason": "output_exists"}, "failed"
+        codec.check_size(source, kind)
     except (DecodeError, OSError) as error:
         return row | {"reason": getattr(error, "reason", "unreadable")}, "failed"
-    except ValueError:  # the result's format cannot hold its size
+    except ValueError:
         return row | {"reason": "not_encodable"}, "failed"
+    made = _restore(store, batch, source, name, kind)
     store.put(f"{LEDGER}/{key}.json", json.dumps(made, sort_keys=True).encode())
     return row | made | {"verdict": "kept", "reason": ""}, "restored"
 
 
-def _restore(store: LocalStorage, batch: Batch, item: Input, name: str) -> Row:
-    data = item.path.read_bytes()
-    picture = codec.decode(data)
-    restored_u8 = batch.restorer.restore([picture.image_u8], seeds=[batch.settings.seed])[0].restored_u8
-    kind = next(kind for kind, suffix in SUFFIX.items() if name.endswith(suffix))
-    encoded = codec.encode(restored_u8, kind, metadata.carried(data))
+def _restore(store: LocalStorage, batch: Batch, source: codec.Source, name: str, kind: str) -> Row:
+    (restored_01,) = batch.restorer.restore_01([source.image_01], seeds=[batch.settings.seed])
+    encoded = codec.render(restored_01, source, kind)
     store.put(name, encoded)
-    height_px, width_px = restored_u8.shape[:2]
+    height_px, width_px = restored_01.shape[:2]
     digest = hashlib.sha256(encoded).hexdigest()
     return {"output": name, "output_sha256": digest, "width_px": width_px, "height_px": height_px}
 

@@ -1,12 +1,14 @@
 """The only decoder and encoder of pictures; the one home of Pillow.
 
-Every file ends as a whole picture or as a DecodeError with one of REASONS, never as half a picture. What
-leaves here is 8-bit RGB in sRGB, upright, the first frame, with transparency laid on white.
+Every file ends as a whole picture or as a DecodeError with one of REASONS, never as half a picture. `decode` gives 8-bit
+RGB in sRGB, upright, the first frame, with transparency laid on white. `source` keeps beside the pixels what a result
+shall carry, and `render` writes it.
 """
 
+from components.imaging.codec.keeping import Source, source
 from components.imaging.codec.opening import REASONS, STORED, Limits
-from components.imaging.codec.reading import Image, Metadata, Picture, attached, decode, luma
-from components.imaging.codec.writing import ENCODERS, encode, encode_jpeg, encode_png
+from components.imaging.codec.reading import Image, Picture, decode, identify, luma
+from components.imaging.codec.writing import ENCODERS, check_size, encode_jpeg, encode_png, render
 
 __all__ = [
     "ENCODERS",
@@ -14,12 +16,14 @@ __all__ = [
     "STORED",
     "Image",
     "Limits",
-    "Metadata",
     "Picture",
-    "attached",
+    "Source",
+    "check_size",
     "decode",
-    "encode",
     "encode_jpeg",
     "encode_png",
+    "identify",
     "luma",
+    "render",
+    "source",
 ]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import PIL.Image
 import PIL.ImageCms
 
@@ -20,6 +23,16 @@ _TURNS = {
     8: PIL.Image.Transpose.ROTATE_90,
 }
 """EXIF orientation -> what makes the picture upright (EXIF 2.32, tag 0x0112)."""
+_ARRAY_TURNS: Mapping[int, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
+    2: lambda rows: rows[:, ::-1],
+    3: lambda rows: rows[::-1, ::-1],
+    4: lambda rows: rows[::-1],
+    5: lambda rows: rows.swapaxes(0, 1),
+    6: lambda rows: np.rot90(rows, -1),
+    7: lambda rows: rows[::-1, ::-1].swapaxes(0, 1),
+    8: lambda rows: np.rot90(rows, 1),
+}
+"""The same for arrays."""
 _ORIENTATION = 0x0112
 _BITS_PER_SAMPLE = 258
 _ALREADY = frozenset({"sRGB IEC61966-2.1", "sRGB", "sRGB built-in", "sRGB v4 ICC preference", "c2"})
@@ -30,22 +43,25 @@ _SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
 
 def upright(image: PIL.Image.Image, source: PIL.Image.Image) -> PIL.Image.Image:
     """Apply the orientation of the loaded source; a broken tag means upright."""
-    try:
-        turn = _TURNS.get(source.getexif().get(_ORIENTATION, 1))
-    except Exception:  # EXIF of strangers breaks in every way
-        turn = None
+    turn = _TURNS.get(_orientation(source))
     return image if turn is None else image.transpose(turn)
+
+
+def upright_array(rows: npt.NDArray[Any], source: PIL.Image.Image) -> npt.NDArray[Any]:
+    """The same for an array, (H, W) or (H, W, C)."""
+    turn = _ARRAY_TURNS.get(_orientation(source))
+    return rows if turn is None else np.ascontiguousarray(turn(rows))
 
 
 def to_srgb(image: PIL.Image.Image) -> PIL.Image.Image:
     """Convert a loaded picture of any mode to RGB in sRGB, transparency on white."""
-    image = _in_8_bits(image)
+    image = in_8_bits(image)
     if "transparency" in image.info or image.mode in {"LA", "PA", "La", "RGBa"}:
         image = image.convert("RGBA")
     if image.mode == "RGBA":
         alpha = image.getchannel("A")
         white = PIL.Image.new("RGB", image.size, "white")
-        white.paste(_profiled(image.convert("RGB"), image.info.get("icc_profile")), mask=alpha)
+        white.paste(profiled(image.convert("RGB"), image.info.get("icc_profile")), mask=alpha)
         return white
     if image.mode in {"1", "I;16"}:
         image = image.convert("L")
@@ -53,7 +69,7 @@ def to_srgb(image: PIL.Image.Image) -> PIL.Image.Image:
         return _through(image, PIL.ImageCms.createProfile("LAB"))
     if image.mode not in _SPACES:
         image = image.convert("RGB")
-    return _profiled(image, image.info.get("icc_profile"))
+    return profiled(image, image.info.get("icc_profile"))
 
 
 def srgb_profile() -> bytes:
@@ -63,7 +79,16 @@ def srgb_profile() -> bytes:
     return bytes(profile)
 
 
-def _in_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
+def means_srgb(icc: bytes) -> bool:
+    """Say whether a profile is sRGB by another name."""
+    try:
+        opened = PIL.ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile
+    except (PIL.ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return False
+    return (opened.profile_description or "").strip("\x00 ") in _ALREADY and opened.xcolor_space.strip() == "RGB"
+
+
+def in_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
     """Scale 16-bit grey by its declared depth; refuse depths whose range nothing declares."""
     if image.mode in {"I", "F"}:
         raise DecodeError("unsupported_format", f"32-bit samples (mode {image.mode}) have no declared white")
@@ -77,7 +102,7 @@ def _in_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
     return scaled
 
 
-def _profiled(image: PIL.Image.Image, profile: object) -> PIL.Image.Image:
+def profiled(image: PIL.Image.Image, profile: object) -> PIL.Image.Image:
     """Convert by the embedded profile; without a usable one the numbers are taken as sRGB."""
     if isinstance(profile, bytes) and profile:
         try:
@@ -102,3 +127,10 @@ def _through(image: PIL.Image.Image, profile: object) -> PIL.Image.Image:
     converted = PIL.ImageCms.applyTransform(image, transform)
     assert converted is not None
     return converted
+
+
+def _orientation(source: PIL.Image.Image) -> Any:
+    try:
+        return source.getexif().get(_ORIENTATION, 1)
+    except Exception:  # EXIF of strangers breaks in every way
+        return 1

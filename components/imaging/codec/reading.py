@@ -33,16 +33,6 @@ class Picture:
     """After EXIF orientation."""
 
 
-@dataclass(frozen=True)
-class Metadata:
-    """What a file says beside its pixels."""
-
-    exif: bytes = b""
-    """EXIF block with its `Exif` header; empty for none."""
-    profiled: bool = False
-    """There is a colour profile."""
-
-
 def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Picture:
     """Decode a whole file.
 
@@ -57,10 +47,7 @@ def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Picture:
         DecodeError: with one of REASONS.
     """
     with opened(data, limits) as image:
-        kind = _kind(image)
-        image.load()
-        if kind == "jpeg":
-            _check_end(image, data, limits)
+        kind = load_whole(image, data, limits)
         image_u8: Image = np.array(colour.upright(colour.to_srgb(image), image))
     return Picture(image_u8, kind, width_px=image_u8.shape[1], height_px=image_u8.shape[0])
 
@@ -89,14 +76,23 @@ def luma(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Image:
     return grey
 
 
-def attached(data: bytes) -> Metadata:
-    """Read what stands beside the pixels; nothing when the file does not open."""
-    try:
-        with opened(data, DEFAULT_LIMITS) as image:
-            exif = image.info.get("exif", b"")
-            return Metadata(exif if isinstance(exif, bytes) else b"", profiled=bool(image.info.get("icc_profile")))
-    except DecodeError:
-        return Metadata()
+def identify(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> str:
+    """Name the format by the header alone, as `decode` would; a file that breaks further on is not noticed.
+
+    Raises:
+        DecodeError: with one of REASONS; nothing that has none decodes.
+    """
+    with opened(data, limits) as image:
+        return _kind(image)
+
+
+def load_whole(image: PIL.Image.Image, data: bytes, limits: Limits) -> str:
+    """Load the pixels of an opened file, refuse half a picture, and name the format."""
+    kind = _kind(image)
+    image.load()
+    if kind == "jpeg":
+        _check_end(image, data, limits)
+    return kind
 
 
 def _kind(image: PIL.Image.Image) -> str:
