@@ -13,6 +13,7 @@ from torch import Tensor
 
 from models.bundle import FrozenParts
 from models.exact import Exact
+from models.fast import Fast
 from models.lucidflux import Adapter, Condition, Prepared, prepare, velocity
 
 Mode = Literal["plain", "exact", "fast"]
@@ -60,5 +61,6 @@ def build_field(mode: Mode, adapter: Adapter | None, frozen: FrozenParts, times:
     return FIELDS[mode](adapter, frozen, times, guidance)
 
 
-FIELDS: Mapping[str, Callable[[Adapter | None, FrozenParts, Sequence[float], float], Field]] = {"plain": Plain, "exact": Exact}
+Build = Callable[[Adapter | None, FrozenParts, Sequence[float], float], Field]
+FIELDS: Mapping[str, Build] = {"plain": Plain, "exact": Exact, "fast": Fast}
 """Mode -> what computes it."""
