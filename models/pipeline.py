@@ -40,7 +40,7 @@ class Sampler:
     overlap_px: int = 64
     codec_tile_px: int = 1024
     codec_overlap_px: int = 128
-    mode: Mode = "plain"
+    mode: Mode = "exact"
     draws: int = 1
     """Independent draws, averaged in the latent."""
 

@@ -25,7 +25,7 @@ class SamplerSettings(Settings):
     StableSR), mean and deviation of each channel from the LRP (AdaIN, Huang and Belongie 2017), or none."""
     fidelity: Annotated[float, Field(ge=0, le=1)] = 0.0
     """0 leaves the network free (paper, released), 1 gives the LRP; see docs/fidelity.md for what lies between."""
-    mode: Literal["plain", "exact", "fast"] = "plain"
+    mode: Literal["plain", "exact", "fast"] = "exact"
     """`plain`: the unmodified network in every step; `exact`: the same numbers with what cannot change computed once;
     `fast`: sooner, with other numbers."""
     tile_px: Annotated[int, Field(gt=0)] = 1024
