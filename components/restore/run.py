@@ -27,6 +27,9 @@ Row = dict[str, Any]
 LEDGER = ".lucidflux"
 """Folder inside the output folder that remembers what each result was made from."""
 
+FORM = "2"
+"""What results carry; part of what names one, so that those of an older form are made again."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -41,7 +44,7 @@ class Batch:
 
     def key(self, image_id: str, planned: str) -> str:
         """Name what a result is made of."""
-        return content_hash(image_id, planned, self.model, self.settings.format, self.settings.seed, self.restorer.identity)
+        return content_hash(FORM, image_id, planned, self.model, self.settings.format, self.settings.seed, self.restorer.identity)
 
 
 def restore(inputs: Sequence[Input], batch: Batch, *, objects: Storage, progress: Progress = quiet) -> Restoration:
