@@ -106,12 +106,16 @@ def _grey(image: PIL.Image.Image) -> Levels:
 
 
 def _colour(image: PIL.Image.Image, data: bytes) -> Levels | None:
-    """RGB or RGBA, as OpenCV reads it and Pillow confirms it."""
+    """RGB or RGBA, as OpenCV reads it, without its remarks, and Pillow confirms it."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         bare = _bare_png(data) if image.format == "PNG" else data
         found = cv2.imdecode(np.frombuffer(bare, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         return None
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     if found is None or found.dtype != np.uint16 or found.ndim != 3 or found.shape[2] < len(image.mode):
         return None
     return _agreed(found[..., [2, 1, 0, 3][: len(image.mode)]], image)

@@ -69,13 +69,12 @@ def source(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Source:
         levels, icc, space, bits = _levels(image, data)
         levels = colour.upright_array(levels, image)
         block = exif.carried(image)
-    channels = levels.shape[2]
-    alpha_u16 = None
-    if channels in {2, 4}:
-        alpha_u16 = np.ascontiguousarray(levels[..., -1])
-        levels = _filled(levels[..., :-1], alpha_u16)
-    image_01, beyond_HWC = _to_srgb(levels, space)
-    return Source(image_01, kind, bits, channels < 3, alpha_u16, icc, space, beyond_HWC, block)
+        grey, alpha_u16 = levels.shape[2] < 3, None
+        if levels.shape[2] in {2, 4}:
+            alpha_u16 = np.ascontiguousarray(levels[..., -1])
+            levels = _filled(levels[..., :-1], alpha_u16)
+        image_01, beyond_HWC = _to_srgb(levels, space)
+    return Source(image_01, kind, bits, grey, alpha_u16, icc, space, beyond_HWC, block)
 
 
 def _levels(image: PIL.Image.Image, data: bytes) -> tuple[Levels, bytes, Profile | None, int]:

@@ -101,6 +101,13 @@ def test_16_bit_colour_tiff_comes_out_upright_as_16_bit_png(channels, orientatio
     np.testing.assert_array_equal(stored(unrestored(tiff_16(levels, orientation=orientation))), expected)
 
 
+def test_the_second_decoder_leaves_its_remarks_to_itself(capfd):
+    odd = bytearray(tiff_16(noise(5, 9, 3)))
+    odd[odd.rfind(struct.pack("<HHI", 284, 3, 1)) + 4] = 2  # PlanarConfiguration has one value
+    assert codec.source(bytes(odd)).bits in {8, 16}
+    assert capfd.readouterr().err == ""
+
+
 def test_alpha_that_is_multiplied_in_is_taken_out():
     levels = noise(5, 9, 4) | np.uint16(1 << 15)
     multiplied = levels.copy()
@@ -135,6 +142,9 @@ def test_16_bit_png_is_what_other_decoders_read(channels):
 )
 def test_wide_gamut_comes_back_with_its_own_profile_and_its_own_numbers(test_data, name):
     data = (test_data / "nasty" / name).read_bytes()
+    if opened(data).height > 200:  # a band through the middle is quick and has all colours
+        image = opened(data)
+        data = saved(image.crop((0, 420, image.width, 580)), "PNG", icc_profile=image.info["icc_profile"])
     source = codec.source(data)
     output = codec.render(source.image_01, source, "png")
     assert opened(output).info["icc_profile"] == opened(data).info["icc_profile"]

@@ -58,6 +58,21 @@ def test_a_second_run_does_nothing_and_gives_the_same_manifest(photos, tmp_path,
     assert (tmp_path / "out" / "a.png").stat().st_mtime_ns == stamp
 
 
+def test_a_second_run_decodes_no_picture(photos, tmp_path, restorer, monkeypatch):
+    (photos / "bad.jpg").unlink()
+    go(photos, tmp_path, restorer)
+    monkeypatch.setattr(codec, "source", None)
+    assert go(photos, tmp_path, restorer).reused == 2
+
+
+def test_a_broken_picture_is_called_broken_although_its_name_is_taken(photos, tmp_path, restorer):
+    whole = (photos / "a.png").read_bytes()
+    (photos / "a.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").write_bytes(b"mine")
+    assert rows(go(photos, tmp_path, restorer), tmp_path)["a.png"]["reason"] == "truncated"
+
+
 def test_a_file_of_somebody_else_is_not_overwritten_without_force(photos, tmp_path, restorer):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.png").write_bytes(b"mine")
