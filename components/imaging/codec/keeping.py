@@ -45,7 +45,9 @@ class Source:
     profile: Profile | None = field(default=None, repr=False)
     """How to go back from sRGB to what `icc` says; None where they are the same."""
     beyond_HWC: Floats | None = field(default=None, repr=False)
-    """Light outside sRGB's gamut, which the network does not see; the result gets it back."""
+    """Light outside sRGB's gamut, which the network does not see; the result gets it back as it was. With a perfect
+    restorer on 14 degraded Display P3 photos of 1.5 times the saturation, that is 0.1 to 14 dB (median 6) nearer to the
+    undamaged photo than to leave it out."""
     exif: bytes = field(default=b"", repr=False)
     """EXIF block with its `Exif` header and orientation 1; empty for none."""
 
