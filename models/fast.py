@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -28,7 +28,7 @@ THRESHOLD = 0.08
 """Relative change up to which a step counts as like the one before; the value that ParaAttention suggests for FLUX."""
 
 Kind = Literal["int8", "fp8"]
-CONFIGS = {"int8": "Int8WeightOnlyConfig", "fp8": "Float8WeightOnlyConfig"}
+CONFIGS: Mapping[Kind, str] = {"int8": "Int8WeightOnlyConfig", "fp8": "Float8WeightOnlyConfig"}
 """Kind -> torchao's name."""
 
 
@@ -37,9 +37,9 @@ class Remembered:
     """A picture's `Once`, and what its last whole step left."""
 
     once: Once
-    first_BTD: Tensor | None = None
-    """What the first block added in the last whole step."""
-    rest_BTD: Tensor | None = None
+    first_BTD: Tensor
+    """What the first block added in the last whole step; there from the beginning, so that its memory is counted."""
+    rest_BTD: Tensor
     """What everything after it added then."""
     step: int = -1
     """Step that was asked for last; an earlier one begins a new draw."""
@@ -81,7 +81,9 @@ class Fast(Exact):
     def prepare(self, cond: Condition) -> Any:
         """Compute once per picture what no step changes, with room for what a step leaves."""
         once = super().prepare(cond)
-        return Remembered(once, skipped=[0] * len(once.text_BND))
+        batch, _, width = once.text_BND.shape
+        first_BTD, rest_BTD = once.text_BND.new_zeros(2, batch, len(once.rotary_T1d), width)
+        return Remembered(once, first_BTD, rest_BTD, skipped=[0] * batch)
 
     @torch.no_grad()
     def velocity(self, x_BTD: Tensor, step: int, prepared: Any) -> Tensor:
@@ -106,7 +108,7 @@ class Fast(Exact):
 
     def _whole(self, first_BTD: Tensor, step: int, prepared: Remembered) -> list[bool]:
         """Per picture: must all blocks run?"""
-        if prepared.first_BTD is None or step <= prepared.step:
+        if prepared.step < 0 or step <= prepared.step:
             return [True] * len(first_BTD)
         last_BTD = prepared.first_BTD
         change_B = (first_BTD - last_BTD).abs().mean((1, 2)) / last_BTD.abs().mean((1, 2))
