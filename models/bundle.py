@@ -9,9 +9,10 @@ Shapes: B batch, C channels, H W picture height and width in px, T tokens, D val
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from diffusers import FluxTransformer2DModel
@@ -30,6 +31,9 @@ from models.files import FROZEN_FILES, hashes
 from models.latents import pack, unpack
 from models.pixels import encoder_square
 from models.prior import Prior, build_prior, restore_lightly
+
+if TYPE_CHECKING:
+    from models.memory import Placement
 
 __all__ = [
     "FROZEN_FILES",
@@ -120,6 +124,12 @@ class FrozenParts:
     """Start of the trained connector, not used once an adapter brings its own; None where the bundle has none."""
     hint: nn.Sequential | None
     """Start of the trained hint convolutions: they give about the scaled latent of the picture that they see."""
+    placement: Placement | None = None
+    """Brings each part to the device while it works; None: all parts are where they are needed."""
+
+    def using(self, part: str) -> AbstractContextManager[None]:
+        """Hold a part (`prior`, `autoencoder`, `encoder`, or `network`: backbone and adapter) where it can work."""
+        return nullcontext() if self.placement is None else self.placement.using(part)
 
     @property
     def device(self) -> torch.device:
@@ -132,7 +142,8 @@ class FrozenParts:
 
     def lrp(self, lq_01_BCHW: Tensor) -> Tensor:
         """Restore lightly: LQ to LRP, both in [0, 1], any size."""
-        lrp_01 = restore_lightly(self.prior, self.config.prior, lq_01_BCHW.to(dtype_of(self.prior)))
+        with self.using("prior"):
+            lrp_01 = restore_lightly(self.prior, self.config.prior, lq_01_BCHW.to(dtype_of(self.prior)))
         return lrp_01.to(lq_01_BCHW.dtype)
 
     @torch.no_grad()
@@ -149,7 +160,8 @@ class FrozenParts:
                 f"A picture of {width_px}x{height_px} px cannot be packed: both sides must be multiples of {token_px} px; "
                 "pad it first."
             )
-        code_BCHW = codec.encode(self.autoencoder, image_pm1_BCHW.to(dtype_of(self.autoencoder))).to(image_pm1_BCHW.dtype)
+        with self.using("autoencoder"):
+            code_BCHW = codec.encode(self.autoencoder, image_pm1_BCHW.to(dtype_of(self.autoencoder))).to(image_pm1_BCHW.dtype)
         return pack(self.config.latent.scale * (code_BCHW - self.config.latent.shift), self.config.latent.packing)
 
     @torch.no_grad()
@@ -158,14 +170,16 @@ class FrozenParts:
         latent = self.config.latent
         code_BCHW = unpack(z_BTD, height_px // latent.token_px, width_px // latent.token_px, latent.packing)
         unscaled_BCHW = (code_BCHW / latent.scale + latent.shift).to(dtype_of(self.autoencoder))
-        return codec.decode(self.autoencoder, unscaled_BCHW).to(z_BTD.dtype)
+        with self.using("autoencoder"):
+            return codec.decode(self.autoencoder, unscaled_BCHW).to(z_BTD.dtype)
 
     @torch.no_grad()
     def features(self, lrp_01_BCHW: Tensor) -> Tensor:
         """Last hidden state (B, S, E) of the image encoder; the aspect ratio is not kept, as released."""
         encoder = self.config.encoder
         seen_pm1 = encoder_square(lrp_01_BCHW, encoder.image_px, eight_bit=encoder.resize == "pillow")
-        states: Tensor = self.encoder(pixel_values=seen_pm1.to(dtype_of(self.encoder))).last_hidden_state
+        with self.using("encoder"):
+            states: Tensor = self.encoder(pixel_values=seen_pm1.to(dtype_of(self.encoder))).last_hidden_state
         return states
 
 

@@ -97,7 +97,9 @@ class Pipeline:
         padded_01 = pad_to_multiple(lq_01_BCHW, self.frozen.config.latent.token_px)
         lrp_01 = self._light(padded_01)
         anchor = self._encode(lrp_01)
-        image_01 = self._decode(self._sample(padded_01, lrp_01, anchor, seeds))
+        with self.frozen.using("network"):
+            z_BCHW = self._sample(padded_01, lrp_01, anchor, seeds)
+        image_01 = self._decode(z_BCHW)
         if self.sampler.fidelity:
             image_01 = image_01.add_(lrp_01 - self._decode(anchor), alpha=self.sampler.fidelity).clamp_(0, 1)
         image_01 = aligned(self.sampler.colour, image_01, lrp_BCHW=lrp_01, lq_BCHW=padded_01)
