@@ -10,12 +10,20 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+from components.imaging.sampler import SamplerSettings
 from components.records import Record
 from flows.workspace import Workspace
 
+if TYPE_CHECKING:
+    from models.config import NetworkConfig
+
 PACKAGES = ("prefect", "mlflow", "dvc", "torch", "deepspeed", "diffusers", "pyiqa", "boto3", "great-expectations")
 NEEDED_GIB = 5
+GIB = 2**30
+CUDA_BYTES = GIB
+"""Of a device that the driver and the work spaces of its libraries take beside what is estimated."""
 PORTS = {"Prefect": 4200, "MLflow": 5000}
 SECONDS = 2.0
 
@@ -46,7 +54,8 @@ class Diagnosis(Record):
 
 def examine(workspace: Workspace) -> Diagnosis:
     """Look at versions, compiler, GPU, disk, weights, ports and servers; changes nothing."""
-    looks = (_python(), _packages(), _tools(), _gpu(), _disk(workspace), _weights(workspace), _ports(), _servers(workspace))
+    machine = (_python(), _packages(), _tools(), _gpu(), _memory(workspace), _disk(workspace))
+    looks = (*machine, _weights(workspace), _ports(), _servers(workspace))
     return Diagnosis(findings=tuple(finding for look in looks for finding in look))
 
 
@@ -84,6 +93,49 @@ def _gpu() -> Iterator[Finding]:
         yield Finding(what="gpu", state="ok", said=f"{torch.cuda.device_count()} x {name}, {total:.0f} GiB")
     else:
         yield Finding(what="gpu", state="note", said="none; the tiny profile runs on the CPU, full size does not")
+
+
+def _memory(workspace: Workspace) -> Iterator[Finding]:
+    """Which memory mode fits, with the sizes of the profile's base or, where it is not there yet, the released ones."""
+    import psutil
+    import torch
+
+    from models.config import NetworkConfig
+    from models.footprint import ON_PROCESSOR, estimate
+
+    sampler, folder = workspace.profile.sampler, workspace.profile.base_folder
+    try:
+        config, named = NetworkConfig.load(folder), folder.name
+    except ValueError:
+        config, named = NetworkConfig(), "the released network"
+    job = f"{named} at {sampler.tile_px} px"
+    for index in range(torch.cuda.device_count()):
+        free = torch.cuda.mem_get_info(index)[0]
+        yield _mode(f"memory cuda:{index}", job, config, sampler, free)
+    if not torch.cuda.is_available():
+        sides = {"height_px": sampler.tile_px, "width_px": sampler.tile_px, "codec_px": sampler.codec_tile_px}
+        needed = estimate(config, "full", **sides, precision=ON_PROCESSOR, steps=sampler.steps).peak.total
+        free = psutil.virtual_memory().available
+        said = f"no CUDA device: {job} runs on the processor in mode full, needs about {_gib(needed)}, {_gib(free)} are free"
+        yield Finding(what="memory", state="ok" if needed <= free else "note", said=said)
+
+
+def _mode(what: str, job: str, config: NetworkConfig, sampler: SamplerSettings, free: int) -> Finding:
+    """The quickest mode that fits a device, and the quickest that changes nothing."""
+    from models.footprint import fitting
+
+    sides, codec_px = (sampler.tile_px, sampler.tile_px), sampler.codec_tile_px
+    fits = [fitting(config, free - CUDA_BYTES, *sides, codec_px=codec_px, exact_only=exact) for exact in (True, False)]
+    modes = [f"mode {found.text()}" for found in fits if found is not None]
+    if not modes:
+        return Finding(what=what, state="note", said=f"{job} fits in no mode into {_gib(free)}; set a smaller sampler.tile_px")
+    said = f"{job} fits into {_gib(free)}: {modes[0]}"
+    quicker = f"; quicker, with changed results: {modes[1]}" if modes[1:] != modes[:1] else ""
+    return Finding(what=what, state="ok", said=said + quicker)
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:.2g} GiB" if size < 10 * GIB else f"{size / GIB:.0f} GiB"
 
 
 def _disk(workspace: Workspace) -> Iterator[Finding]:

@@ -147,16 +147,16 @@ def estimate(
         height_px: of what the network sees at once.
         width_px: likewise.
         precision: of the device.
-        codec_px: largest side of what autoencoder and light restorer see at once; None: the same as the network.
+        codec_px: side of what autoencoder and light restorer see at once; None: as much as the network.
         steps: of the schedule, for the tables.
     """
-    height, width = (min(side, codec_px or side) for side in (height_px, width_px))
+    codec = codec_px**2 if codec_px else height_px * width_px
     around = PICTURES * 3 * FULL_BYTES * height_px * width_px
     size = precision.element_bytes
     kept, moment = _network(config, height_px * width_px, size, steps)
     working = {
-        "prior": _prior(config, height * width),
-        "autoencoder": _autoencoder(config, height * width),
+        "prior": _prior(config, codec),
+        "autoencoder": _autoencoder(config, codec),
         "encoder": _encoder(config, size) + kept,  # it takes its turn inside the network's
         "network": kept + moment,
     }
@@ -189,7 +189,7 @@ def fitting(
         height_px: of what the network sees at once.
         width_px: likewise.
         precision: of the device.
-        codec_px: largest side of what autoencoder and light restorer see at once.
+        codec_px: side of what autoencoder and light restorer see at once.
         exact_only: leave out the mode that changes results.
     """
     for mode in MODES:

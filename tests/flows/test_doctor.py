@@ -1,3 +1,6 @@
+import pytest
+
+from flows import doctor
 from flows.doctor import examine
 from flows.settings import load
 from flows.workspace import Workspace
@@ -18,3 +21,31 @@ def test_missing_weights_and_a_server_that_is_away_are_told_with_what_to_do(tmp_
     assert "base=FOLDER" in told["weights"].said
     assert told["MLflow server"].state == "missing"
     assert "start it" in told["MLflow server"].said
+
+
+def test_a_machine_without_a_gpu_is_told_what_the_processor_needs(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    (told,) = doctor._memory(Workspace(load("tiny"), tmp_path))
+    assert told.state == "ok"
+    assert "tiny at 256 px runs on the processor in mode full" in told.said
+
+
+@pytest.mark.parametrize(
+    ("free_gib", "state", "words"),
+    [
+        (80, "ok", ("mode full",)),
+        (24, "ok", ("mode offload", "changed results: mode low")),
+        (6, "ok", ("mode offload",)),
+        (1, "note", ("no mode", "sampler.tile_px")),
+    ],
+)
+def test_each_gpu_is_told_which_mode_fits(tmp_path, monkeypatch, free_gib, state, words):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda index: (free_gib * 2**30, 96 * 2**30))
+    workspace = Workspace(load("tiny", [f"base={tmp_path}", "sampler.tile_px=1024"]), tmp_path)
+    (told,) = doctor._memory(workspace)
+    assert told.state == state
+    assert all(word in told.said for word in words)
+    assert ("changed results" in told.said) == (free_gib == 24)

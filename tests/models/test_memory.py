@@ -156,6 +156,7 @@ def test_parts_are_placed_once_in_a_mode_that_exists(parts):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("mode", EACH)
 def test_each_mode_stays_below_its_estimate_on_a_gpu(parts, mode):
     """Allocated bytes, beside a megabyte for the libraries' own; the workspaces of cuDNN and cuBLAS are not counted."""
