@@ -23,6 +23,7 @@ from components.imaging.sampler import SamplerSettings
 from components.records import content_hash
 from models import bundle
 from models.lucidflux import Adapter
+from models.memory import place
 from models.pipeline import Pipeline, Sampler
 
 __all__ = ["RestoredPicture", "Restorer", "SamplerSettings"]
@@ -51,7 +52,7 @@ class Restorer:
         sampler: SamplerSettings | None = None,
         *,
         threads: int | None = None,
-        device: str = "cpu",
+        device: str = "auto",
         batch: int = 1,
     ) -> None:
         """Load the weights.
@@ -61,7 +62,7 @@ class Restorer:
             adapter: trained adapter; None samples from the bare backbone, to compare with.
             sampler: how to sample.
             threads: processor threads while restoring; None leaves the process's number.
-            device: torch device.
+            device: torch device; `auto` is the GPU where there is one. A GPU computes in the released precision.
             batch: pictures of one size per forward pass; 1 makes results identical to the last bit whatever the order.
 
         Raises:
@@ -70,9 +71,10 @@ class Restorer:
         self.sampler, self.threads, self.batch = sampler or SamplerSettings(), threads, batch
         try:
             self.hashes = bundle.hashes(base)
-            frozen = bundle.load_frozen(base, device)
-            trained = None if adapter is None else Adapter.load(adapter, frozen.config).to(device)
-            self.pipeline = Pipeline(frozen, trained, Sampler(**self.sampler.model_dump()))
+            frozen = bundle.load_frozen(base)
+            trained = None if adapter is None else Adapter.load(adapter, frozen.config)
+            self.placement = place(frozen, trained, self.sampler.memory, _device(device))
+            self.pipeline = Pipeline(frozen, trained, _sampler(self.sampler))
         except ValueError as error:
             raise WeightsError(str(error)) from error
         self.files = str(base) if adapter is None else f"{base} with {adapter}"
@@ -87,12 +89,16 @@ class Restorer:
         """The same weights under another sampler; nothing is loaded again.
 
         Raises:
-            WeightsError: the sampler does not fit the network.
+            WeightsError: the sampler does not fit the network, or wants another memory mode.
         """
         other = copy.copy(self)
+        if sampler.memory != self.sampler.memory:
+            raise WeightsError(
+                f"The weights are loaded for memory = {self.sampler.memory!r}; load them again for {sampler.memory!r}."
+            )
         try:
             other.sampler = sampler
-            other.pipeline = Pipeline(self.pipeline.frozen, self.pipeline.adapter, Sampler(**sampler.model_dump()))
+            other.pipeline = Pipeline(self.pipeline.frozen, self.pipeline.adapter, _sampler(sampler))
         except ValueError as error:
             raise WeightsError(str(error)) from error
         return other
@@ -146,6 +152,16 @@ class Restorer:
                     raise WeightsError(f"{error} Weights: {self.files}; fetch them again or restore them from a copy.") from error
                 for row, index in enumerate(group):
                     yield index, restored.lrp_01[row], restored.restored_01[row]
+
+
+def _device(name: str) -> str:
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _sampler(settings: SamplerSettings) -> Sampler:
+    return Sampler(**settings.model_dump(exclude={"memory"}))
 
 
 def seed_of(image: Image | Image01) -> int:

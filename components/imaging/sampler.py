@@ -28,6 +28,9 @@ class SamplerSettings(Settings):
     mode: Literal["plain", "exact", "fast"] = "exact"
     """`plain`: the unmodified network in every step; `exact`: the same numbers with what cannot change computed once;
     `fast`: sooner, with other numbers."""
+    memory: Literal["full", "offload", "low"] = "full"
+    """Where weights are: all on the device; streamed to it (the same results, slower); or quantised, which changes
+    results. `lucidflux doctor` says which fits."""
     tile_px: Annotated[int, Field(gt=0)] = 1024
     """Side of what the network sees at once (trained on 1024); larger pictures are sampled in overlapping tiles."""
     overlap_px: Annotated[int, Field(ge=0)] = 128

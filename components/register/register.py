@@ -32,7 +32,7 @@ NOT_CODE = ("__pycache__", "*.pyc", "*.safetensors", "*.partial", "tiny", ".*")
 SCRIPT = Path(__file__).with_name("model.py")
 REQUIREMENTS = (
     "mlflow", "torch", "diffusers", "transformers", "safetensors", "numpy", "pandas", "pillow",
-    "opencv-python-headless", "pydantic",
+    "opencv-python-headless", "pydantic", "spandrel",
 )  # fmt: skip
 """Distributions that the served code imports."""
 
