@@ -292,15 +292,16 @@ def _restorer(workspace: Workspace) -> tuple[Restorer, str]:
     from components.register.lineage import fetch_parts
     from components.register.names import ADAPTER
 
-    wanted = workspace.profile.restore.model
+    settings = workspace.profile.restore
+    wanted, own = settings.model, settings.model_dump(include={"fidelity", "mode", "memory"}, exclude_none=True)
     folder = Path(wanted).expanduser()
     if not folder.is_dir() and not wanted.startswith((".", "/", "~")):
         version = workspace.tracker.resolve(wanted)
         parts = fetch_parts(workspace.tracker, version, workspace.home / "cache" / "models")
-        return Restorer(parts.base, parts.adapter, parts.sampler), f"{version.name}/{version.version}"
+        return Restorer(parts.base, parts.adapter, parts.sampler.model_copy(update=own)), f"{version.name}/{version.version}"
     if not (folder / ADAPTER).is_file():
         diffusers = (folder / "model_index.json").is_file()
         hint = " It is a diffusers folder: make a bundle of it with lucidflux convert." if diffusers else ""
         raise WeightsError(f"Expected a bundle with {ADAPTER} in the folder {folder}, found none.{hint}")
-    restorer = Restorer(folder, folder / ADAPTER, workspace.profile.sampler)
+    restorer = Restorer(folder, folder / ADAPTER, workspace.profile.sampler.model_copy(update=own))
     return restorer, f"{folder.resolve().name}/{restorer.identity[:12]}"

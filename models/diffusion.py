@@ -130,7 +130,8 @@ class LucidFluxPipeline(DiffusionPipeline):  # type: ignore[misc]
             output_type: `pil`, `np` or `pt`.
 
         Raises:
-            ValueError: the seeds do not match the pictures, or the weights give numbers that are not finite.
+            ValueError: the seeds do not match the pictures.
+            FloatingPointError: the weights give numbers that are not finite.
         """
         lq_01_BCHW: Tensor = self.image_processor.preprocess(_as_01(image)).to(self._execution_device, torch.float32)
         seeds = [seed] * len(lq_01_BCHW) if isinstance(seed, int) else list(seed)

@@ -14,6 +14,12 @@ class RestoreSettings(Settings):
 
     model: str = "lucidflux@champion"
     """`NAME@alias` or `NAME/version` in the registry; resolved once per batch."""
+    fidelity: Annotated[float, Field(ge=0, le=1)] | None = None
+    """0 leaves the network free, 1 gives the light restoration; None keeps what the model was registered with."""
+    mode: Literal["plain", "exact", "fast"] | None = None
+    """Way of computing, see the sampler's; None keeps the model's."""
+    memory: Literal["full", "offload", "low"] | None = None
+    """Where weights are, see the sampler's; None keeps the model's."""
     format: Literal["keep", "png", "jpeg", "webp"] = "keep"
     """File format of the results; `keep` writes PNG where the input's format cannot be written."""
     seed: int = 0
