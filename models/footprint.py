@@ -101,7 +101,7 @@ def sizes_of(part: str, config: NetworkConfig, element_bytes: int, weights: Weig
     made = shapes(part, config)
     bytes_of = {name: math.prod(shape) * _element(name, size) for name, shape in made.items()}
     if weights is not None and part in NETWORK:
-        bytes_of |= {name: quantised_bytes(shape, weights) for name, shape in made.items() if chosen(name, shape, weights)}
+        bytes_of |= {name: quantised_bytes(shape, weights, size) for name, shape in made.items() if chosen(name, shape, weights)}
     return bytes_of
 
 
@@ -205,7 +205,7 @@ def _network(config: NetworkConfig, pixels: int, element_bytes: int, steps: int)
     Tables: rows of every block for every step. Prepared: text N D, hints 2 T D, rotations 2 T d float32.
     Control: L samples of each branch and their L sums live together, 3 L T D, beside both streams, 2 J D.
     Single block: joined stream, its norm, q, k, v, attention (6 J D), the MLP's two inner tensors and what is joined
-    for the way out (3 r + 1) J D, beside the L control samples; and a dequantised copy of a layer, (1 + r) D D.
+    for the way out (3 r + 1) J D, beside the L control samples; and the whole weight of a quantised layer, 1.5 (1 + r) D D.
     Hint convolutions: two results at the picture's size.
     """
     size, width, ratio = config.backbone, config.backbone.hidden, config.backbone.mlp_ratio
@@ -219,7 +219,7 @@ def _network(config: NetworkConfig, pixels: int, element_bytes: int, steps: int)
     tables = rows * steps * width
     prepared = (text + branches * image) * width + 4 * image * width // size.heads
     control = 3 * doubles * image * width + 2 * joined * width
-    block = int((7 + 3 * ratio) * joined * width) + doubles * image * width + int((1 + ratio) * width * width)
+    block = int((7 + 3 * ratio) * joined * width) + doubles * image * width + int(1.5 * (1 + ratio) * width * width)
     hints = 2 * config.conditioner.hint_channels * pixels
     return element_bytes * (tables + prepared), element_bytes * max(control, block, hints)
 

@@ -89,7 +89,7 @@ def place(
         weights: kind of the quantised ones in the mode `low`; None: 4 bits on a GPU, 8 on the processor.
 
     Raises:
-        ValueError: unknown mode, parts that were placed before, or a quantisation that this machine cannot compute with.
+        ValueError: unknown mode, or parts that were placed before.
     """
     if mode not in MODES:
         raise ValueError(f"Unknown memory mode {mode!r}; choose one of {', '.join(MODES)}.")

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 WINDOW = 3
 """Streamed modules that are on the device at once: the one that computes, the one before it, whose results the device may
@@ -21,16 +20,8 @@ still be working on, and the one that is on its way."""
 
 
 def tensor_bytes(tensor: Tensor) -> int:
-    """Bytes that a tensor's values take; of a quantised one, those of its parts."""
-    if is_wrapped(tensor):
-        names: list[str] = tensor.__tensor_flatten__()[0]  # type: ignore[attr-defined]
-        return sum(tensor_bytes(getattr(tensor, name)) for name in names)
+    """Bytes that a tensor's values take."""
     return tensor.numel() * tensor.element_size()
-
-
-def is_wrapped(tensor: Tensor) -> bool:
-    """Whether a tensor is made of others, as quantised ones are."""
-    return is_traceable_wrapper_subclass(tensor)
 
 
 class Ledger:
@@ -85,7 +76,7 @@ class Unit:
         self.here = True
         self.ledger.add(self.part, self.bytes)
         with torch.cuda.stream(stream):
-            self._fill(lambda tensor: tensor.to(self.device) if stream is None else tensor.to(self.device, non_blocking=True))
+            self._fill(lambda tensor: tensor.to(self.device, non_blocking=stream is not None))
             self.arrived = None if stream is None else stream.record_event()
 
     def park(self) -> None:
@@ -106,8 +97,8 @@ class Unit:
 
 def home(tensor: Tensor, device: torch.device) -> Tensor:
     """The tensor in the processor's memory; page-locked for a GPU, so that copies run beside the computation."""
-    if device.type != "cuda" or is_wrapped(tensor):
-        return tensor.cpu() if tensor.device.type != "cpu" else tensor
+    if device.type != "cuda":
+        return tensor
     locked = tensor.detach().cpu().pin_memory()
     return nn.Parameter(locked, requires_grad=False) if isinstance(tensor, nn.Parameter) else locked
 

@@ -1,25 +1,24 @@
+import contextlib
 import copy
-import importlib.util
+import gc
 import weakref
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from models import bundle, streamed
 from models.config import TINY, AutoencoderConfig, NetworkConfig, PriorConfig, SwinIRConfig
-from models.footprint import MODES, ON_PROCESSOR, estimate, fitting, network_weights, sizes_of
+from models.footprint import MODES, ON_PROCESSOR, Precision, estimate, fitting, network_weights, sizes_of
 from models.lucidflux import Adapter
 from models.memory import place
 from models.pipeline import Pipeline, Sampler
-from models.quantised import chosen_layers
+from models.quantised import GROUP, QuantisedLinear
 
 SIDE = 128
 STEPS = 2
 GIB = 2**30
-needs_torchao = pytest.mark.skipif(importlib.util.find_spec("torchao") is None, reason="needs the extra 'low'")
-EACH = [pytest.param(mode, marks=needs_torchao) if mode == "low" else mode for mode in MODES]
 MID = NetworkConfig(
     backbone=TINY.backbone.model_copy(update={"hidden": 256, "axes": (4, 30, 30), "double_blocks": 4, "single_blocks": 8}),
     encoder=TINY.encoder,
@@ -55,24 +54,18 @@ def tensors_of(frozen):
     return [tensor for module in frozen.modules().values() for tensor in (*module.parameters(), *module.buffers())]
 
 
-def plain_tensors(tensor):
-    if not is_traceable_wrapper_subclass(tensor):
-        return [tensor]
-    return [plain for name in tensor.__tensor_flatten__()[0] for plain in plain_tensors(getattr(tensor, name))]
-
-
 class Watch(TorchDispatchMode):
     """Bytes of living tensors that are no weights, at most, by the part at work."""
 
     def __init__(self, placement, weights):
         super().__init__()
         self.placement, self.peaks, self.live, self.alive = placement, {}, 0, set()
-        self.known = {plain.untyped_storage()._cdata for tensor in weights for plain in plain_tensors(tensor)}
+        self.known = {tensor.untyped_storage()._cdata for tensor in weights}
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
-            if isinstance(tensor, torch.Tensor) and tensor.device.type != "meta" and not is_traceable_wrapper_subclass(tensor):
+            if isinstance(tensor, torch.Tensor) and tensor.device.type != "meta":
                 self.see(tensor.untyped_storage())
         part = self.placement.active[-1] if self.placement.active else "between"
         self.peaks[part] = max(self.peaks.get(part, 0), self.live + self.placement.ledger.total)
@@ -90,7 +83,7 @@ class Watch(TorchDispatchMode):
         self.live -= size
 
 
-@pytest.mark.parametrize("mode", EACH)
+@pytest.mark.parametrize("mode", MODES)
 def test_each_stage_stays_below_its_estimate_and_uses_no_weight_that_is_away(parts, mode, monkeypatch):
     monkeypatch.setattr(streamed, "parked", lambda tensor: tensor.to("meta"))  # computing with it would raise
     frozen, adapter, placement = placed(parts, mode)
@@ -110,26 +103,35 @@ def test_streamed_weights_give_the_same_picture_to_the_last_bit(parts):
     assert torch.equal(*pictures)
 
 
-@needs_torchao
-def test_eight_bits_change_the_picture_by_less_than_two_levels(parts):
-    full, low = placed(parts, "full"), placed(parts, "low")
-    difference = (restore(*full[:2]) - restore(*low[:2])).abs().max()
-    assert 0 < low[2].change < 0.01
-    assert 0 < difference < 2 / 255
-    assert "differ" in low[2].text()
+@pytest.mark.parametrize(("weights", "levels", "change"), [("int8", 0.5, 0.005), ("int4", 6, 0.08)])
+def test_quantised_weights_change_the_picture_by_a_few_levels_and_say_so(parts, weights, levels, change):
+    """Root mean square, in levels of 255, of a network of random weights."""
+    frozen, adapter = copy.deepcopy(parts)
+    placement = place(frozen, adapter, "low", "cpu", weights=weights)
+    difference = 255 * (restore(frozen, adapter) - restore(*placed(parts, "full")[:2])).square().mean().sqrt()
+    assert change / 2 < placement.change < change
+    assert 0 < difference < levels
+    assert "differ" in placement.text()
+    held = placement.units["network"].bytes + placement.stream.window
+    assert held == network_weights(MID, "low", Precision(4, weights))
+
+
+@pytest.mark.parametrize("weights", ["int8", "int4"])
+def test_a_quantised_layer_is_off_by_at_most_half_a_step(weights):
+    torch.manual_seed(2)
+    layer = torch.nn.Linear(2 * GROUP, 3)
+    layer.weight.data[1] = 0
+    quantised = QuantisedLinear(layer, weights)
+    error = (quantised.whole() - layer.weight).abs().unflatten(1, (-1, GROUP)).amax(2)
+    assert (error <= 0.5001 * quantised.scale.flatten(1)).all()
+    x = torch.randn(2, 2 * GROUP)
+    assert torch.equal(quantised(x), torch.nn.functional.linear(x, quantised.whole(), layer.bias))
 
 
 def test_weights_are_counted_to_the_byte(parts):
     frozen, adapter = parts
     for part, module in (frozen.modules() | {"adapter": adapter}).items():
         assert sum(sizes_of(part, MID, 4).values()) == sum(map(streamed.tensor_bytes, module.state_dict().values()))
-
-
-@needs_torchao
-def test_quantised_weights_are_counted_to_the_byte(parts):
-    frozen, _, placement = placed(parts, "low")
-    assert placement.units["network"].bytes + placement.stream.window == network_weights(MID, "low", ON_PROCESSOR)
-    assert len(list(chosen_layers(frozen.backbone, "int8"))) == 4 * 12 + 8 * 5
 
 
 def test_the_released_network_restores_1024_px_in_8_gb():
@@ -141,12 +143,6 @@ def test_the_released_network_restores_1024_px_in_8_gb():
     assert fitting(NetworkConfig(), GIB, 1024, 1024) is None
 
 
-def test_without_torchao_the_low_mode_names_the_extra(parts, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "torchao.quantization", None)
-    with pytest.raises(ValueError, match=r"lucidflux\[low\]"):
-        placed(parts, "low")
-
-
 def test_parts_are_placed_once_in_a_mode_that_exists(parts):
     frozen, adapter, _ = placed(parts, "full")
     with pytest.raises(ValueError, match="load the bundle again"):
@@ -155,18 +151,42 @@ def test_parts_are_placed_once_in_a_mode_that_exists(parts):
         placed(parts, "tiny")
 
 
+@contextlib.contextmanager
+def metered(placement, peaks):
+    """Most bytes that torch had allocated on the GPU while each part was at work."""
+    using = placement.using
+
+    def close():
+        part = placement.active[-1] if placement.active else "between"
+        peaks[part] = max(peaks.get(part, 0), torch.cuda.max_memory_allocated())
+        torch.cuda.reset_peak_memory_stats()
+
+    @contextlib.contextmanager
+    def watched(part):
+        close()
+        with using(part):
+            yield
+            close()
+
+    placement.using = watched
+    yield
+    close()
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("mode", EACH)
-def test_each_mode_stays_below_its_estimate_on_a_gpu(parts, mode):
-    """Allocated bytes, beside a megabyte for the libraries' own; the workspaces of cuDNN and cuBLAS are not counted."""
-    reference = restore(*placed(parts, "full", "cuda")[:2], side=512)
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
+@pytest.mark.parametrize("mode", MODES)
+def test_each_stage_stays_below_its_estimate_on_a_gpu(parts, mode):
+    """cuDNN's work spaces come from torch's allocator too, so convolutions get half as much again."""
+    side, peaks = 512, {}
+    expected = restore(*placed(parts, "full", "cuda")[:2], side=side)  # also loads the libraries' own memory
+    gc.collect()
     before = torch.cuda.memory_allocated()
     frozen, adapter, placement = placed(parts, mode, "cuda")
-    picture = restore(frozen, adapter, side=512)
-    used = torch.cuda.max_memory_allocated() - before
-    assert used <= estimate(MID, mode, 512, 512, steps=STEPS).peak.total + 2**20
-    assert placement.ledger.peak <= used
-    assert (picture - reference).abs().max() <= (0.02 if mode == "low" else 0)
+    with metered(placement, peaks):
+        picture = restore(frozen, adapter, side=side)
+    assert (picture - expected).abs().max() <= (0.15 if mode == "low" else 0)
+    assert placement.ledger.peak <= max(peaks.values()) - before
+    for stage in estimate(MID, mode, side, side, steps=STEPS).stages:
+        room = 1.5 if stage.part in {"prior", "autoencoder"} else 1.0
+        assert peaks[stage.part] - before <= stage.weights + room * stage.working + 2**24
