@@ -92,7 +92,7 @@ def _gpu() -> Iterator[Finding]:
         name, total = torch.cuda.get_device_name(0), torch.cuda.get_device_properties(0).total_memory / 2**30
         yield Finding(what="gpu", state="ok", said=f"{torch.cuda.device_count()} x {name}, {total:.0f} GiB")
     else:
-        yield Finding(what="gpu", state="note", said="none; the tiny profile runs on the CPU, full size does not")
+        yield Finding(what="gpu", state="note", said="none; the processor computes")
 
 
 def _memory(workspace: Workspace) -> Iterator[Finding]:
@@ -121,7 +121,7 @@ def _memory(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _mode(what: str, job: str, config: NetworkConfig, sampler: SamplerSettings, free: int) -> Finding:
-    """The quickest mode that fits a device, and the quickest that changes nothing."""
+    """The mode that fits a device and changes nothing, and one that changes results but moves fewer weights."""
     from models.footprint import fitting
 
     sides, codec_px = (sampler.tile_px, sampler.tile_px), sampler.codec_tile_px
@@ -130,8 +130,8 @@ def _mode(what: str, job: str, config: NetworkConfig, sampler: SamplerSettings, 
     if not modes:
         return Finding(what=what, state="note", said=f"{job} fits in no mode into {_gib(free)}; set a smaller sampler.tile_px")
     said = f"{job} fits into {_gib(free)}: {modes[0]}"
-    quicker = f"; quicker, with changed results: {modes[1]}" if modes[1:] != modes[:1] else ""
-    return Finding(what=what, state="ok", said=said + quicker)
+    other = f"; moving fewer weights, with changed results: {modes[1]}" if modes[1:] != modes[:1] else ""
+    return Finding(what=what, state="ok", said=said + other)
 
 
 def _gib(size: int) -> str:

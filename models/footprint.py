@@ -23,7 +23,7 @@ Memory = Literal["full", "offload", "low"]
 """`full`: every part stays on the device; `offload`: the network's weights are streamed, the other parts come one at a
 time, same results; `low`: the blocks in 8 or 4 bits, one part at a time, other results."""
 MODES: tuple[Memory, ...] = ("full", "low", "offload")
-"""From the quickest to the slowest."""
+"""Those that move fewest weights in a step first."""
 NETWORK = ("backbone", "adapter")
 HALF_PARTS = (*NETWORK, "encoder", "connector")
 """Parts in bfloat16 on a GPU (released); the others stay in float32."""
@@ -181,7 +181,7 @@ def fitting(
     codec_px: int | None = None,
     exact_only: bool = False,
 ) -> Estimate | None:
-    """The quickest mode that fits a device's free memory; None where none does.
+    """The mode that fits a device's free memory and moves fewest weights; None where none does.
 
     Args:
         config: sizes.
