@@ -85,9 +85,10 @@ def fill(module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
     """Give a module without numbers random ones, at a scale that keeps the streams finite."""
     if any(tensor.is_meta for tensor in module.parameters()):
         module.to_empty(device=device)
-        for parameter in module.parameters():
+        for name, parameter in module.named_parameters():
+            is_norm = parameter.ndim == 1 and name.endswith("weight")
             scale = 1 / math.sqrt(parameter[0].numel()) if parameter.ndim > 1 else 0.02
-            nn.init.normal_(parameter, mean=0.0 if parameter.ndim > 1 else 1.0, std=scale)
+            nn.init.normal_(parameter, mean=float(is_norm), std=scale)
     module.to(device, dtype).eval().requires_grad_(requires_grad=False)
 
 

@@ -31,10 +31,19 @@ def normalised(x_BTD: Tensor) -> Tensor:
     return F.layer_norm(x_BTD, x_BTD.shape[-1:], eps=EPS)
 
 
+def modulated(x_BTD: Tensor, shift_D: Tensor, factor_D: Tensor) -> Tensor:
+    """LayerNorm, then factor and shift, which all pictures share: one kernel."""
+    return F.layer_norm(x_BTD, x_BTD.shape[-1:], factor_D, shift_D, EPS)
+
+
 def rotated(x_BTHd: Tensor, rotary_T1d: Tensor) -> Tensor:
-    """Turn neighbouring pairs of values by their position's angle."""
-    pairs = torch.view_as_complex(x_BTHd.float().reshape(*x_BTHd.shape[:-1], -1, 2))
-    return torch.view_as_real(pairs * rotary_T1d).flatten(-2).to(x_BTHd.dtype)
+    """Turn neighbouring pairs of values of the last tokens, as many as there are angles, in place."""
+    image = x_BTHd[:, x_BTHd.shape[1] - len(rotary_T1d) :]
+    pairs = image.float().view(*image.shape[:-1], -1, 2)  # of the tokens themselves where they are float32
+    turned = torch.view_as_complex(pairs).mul_(rotary_T1d)
+    if image.dtype != torch.float32:
+        image.copy_(torch.view_as_real(turned).flatten(-2))
+    return x_BTHd
 
 
 def clipped(x_BTD: Tensor) -> Tensor:
@@ -109,9 +118,9 @@ class DoubleBlock(_Block):
         self, image: Tensor, text: Tensor, rotary: Tensor, image_rows: Sequence[Tensor], text_rows: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
         attention, size = self.block.attn, text.shape[1]
-        q, k, v = self._heads(self.image_qkv(torch.addcmul(image_rows[0], normalised(image), image_rows[1])))
+        q, k, v = self._heads(self.image_qkv(modulated(image, image_rows[0], image_rows[1])))
         q, k = rotated(attention.norm_q(q), rotary), rotated(attention.norm_k(k), rotary)
-        text_q, text_k, text_v = self._heads(self.text_qkv(torch.addcmul(text_rows[0], normalised(text), text_rows[1])))
+        text_q, text_k, text_v = self._heads(self.text_qkv(modulated(text, text_rows[0], text_rows[1])))
         text_k, v = attention.norm_added_k(text_k), torch.cat([text_v, v], dim=1)
         k = torch.cat([text_k, k], dim=1)
         if not self.text_tail:
@@ -129,7 +138,7 @@ class DoubleBlock(_Block):
     def _after(stream: Tensor, mixed: Tensor, feed: nn.Module, rows: Sequence[Tensor]) -> Tensor:
         """Add the attention's part, then the MLP's."""
         stream = torch.addcmul(stream, rows[2], mixed)
-        return torch.addcmul(stream, rows[5], feed(torch.addcmul(rows[3], normalised(stream), rows[4])))
+        return torch.addcmul(stream, rows[5], feed(modulated(stream, rows[3], rows[4])))
 
 
 class SingleBlock(_Block):
@@ -149,13 +158,11 @@ class SingleBlock(_Block):
         return stream
 
     def _step(self, joined: Tensor, rotary: Tensor, dropped: int, rows: Sequence[Tensor]) -> Tensor:
-        attention, text = self.block.attn, joined.shape[1] - len(rotary)
+        attention = self.block.attn
         shift, factor, gate = rows
-        seen = torch.addcmul(shift, normalised(joined), factor)
+        seen = modulated(joined, shift, factor)
         k, v = (self._head(tensor) for tensor in self.of_all(seen))
         q, inner = self.of_kept(seen[:, dropped:])
-        q, k = attention.norm_q(self._head(q)), attention.norm_k(k)
-        q = torch.cat([q[:, : text - dropped], rotated(q[:, text - dropped :], rotary)], dim=1)
-        k = torch.cat([k[:, :text], rotated(k[:, text:], rotary)], dim=1)
+        q, k = rotated(attention.norm_q(self._head(q)), rotary), rotated(attention.norm_k(k), rotary)
         out = self.block.proj_out(torch.cat([attend(q, k, v), F.gelu(inner, approximate="tanh")], dim=-1))
         return clipped(torch.addcmul(joined[:, dropped:], gate, out))
