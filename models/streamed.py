@@ -73,11 +73,15 @@ class Unit:
         """Bring the tensors to the device; on a stream of its own without waiting for them."""
         if self.here:
             return
+        try:
+            with torch.cuda.stream(stream):
+                self._fill(lambda tensor: tensor.to(self.device, non_blocking=stream is not None))
+                self.arrived = None if stream is None else stream.record_event()
+        except RuntimeError:  # the device is full
+            self._fill(parked)
+            raise
         self.here = True
         self.ledger.add(self.part, self.bytes)
-        with torch.cuda.stream(stream):
-            self._fill(lambda tensor: tensor.to(self.device, non_blocking=stream is not None))
-            self.arrived = None if stream is None else stream.record_event()
 
     def park(self) -> None:
         """Leave the device; what is kept in the processor's memory never changes, so nothing is copied back."""

@@ -145,6 +145,18 @@ def test_the_released_network_restores_1024_px_in_8_gb():
     assert fitting(NetworkConfig(), GIB, 1024, 1024) is None
 
 
+def test_a_part_for_which_there_is_no_room_stays_where_it_was(monkeypatch):
+    layer, ledger = torch.nn.Linear(4, 4), streamed.Ledger()
+    unit = streamed.Unit("prior", [layer], torch.device("cpu"), ledger)
+    with monkeypatch.context() as full:
+        full.setattr(torch.Tensor, "to", lambda *_, **__: (_ for _ in ()).throw(torch.cuda.OutOfMemoryError("full")))
+        with pytest.raises(torch.cuda.OutOfMemoryError):
+            unit.load()
+    assert (unit.here, ledger.total) == (False, 0)
+    unit.load()
+    assert ledger.total == unit.bytes == 80
+
+
 def test_parts_are_placed_once_in_a_mode_that_exists(parts):
     frozen, adapter, _ = placed(parts, "full")
     with pytest.raises(ValueError, match="load the bundle again"):
