@@ -137,14 +137,24 @@ class Exact:
         v_BTD: Tensor = self.frozen.backbone.proj_out(torch.addcmul(shift_SD[step], normalised(image_BTD), factor_SD[step]))
         return v_BTD.to(x_BTD.dtype)
 
-    def control(self, x_BTD: Tensor, step: int, prepared: Once) -> list[Tensor]:
-        """One control sample (B, T, D) per double block; none without an adapter."""
-        total: list[Tensor] = []
-        for branch, hint_BTD in zip(self.branches, prepared.hints, strict=True):
-            outputs = branch.outputs(x_BTD, step, hint_BTD, prepared.rotary_T1d)
-            new = [branch.modulated(outputs[layer % len(outputs)], step, layer) for layer in range(len(self.double))]
-            total = [so_far + more for so_far, more in zip(total, new, strict=True)] if total else new
-        return total
+    def control(self, x_BTD: Tensor, step: int, prepared: Once) -> Control:
+        """Control of a step; false without an adapter."""
+        pairs = zip(self.branches, prepared.hints, strict=True)
+        return Control([(branch, branch.outputs(x_BTD, step, hint, prepared.rotary_T1d)) for branch, hint in pairs], step)
+
+
+class Control:
+    """One control sample (B, T, D) per double block, each made when it is asked for: together they take the most room."""
+
+    def __init__(self, streams: Sequence[tuple[_Branch, list[Tensor]]], step: int) -> None:
+        self.streams, self.step = streams, step
+
+    def __bool__(self) -> bool:
+        return bool(self.streams)
+
+    def __getitem__(self, layer: int) -> Tensor:
+        samples = [branch.modulated(outputs[layer % len(outputs)], self.step, layer) for branch, outputs in self.streams]
+        return samples[0] if len(samples) == 1 else samples[0] + samples[1]
 
 
 class _Branch:

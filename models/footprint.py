@@ -200,12 +200,12 @@ def fitting(
 
 
 def _network(config: NetworkConfig, pixels: int, element_bytes: int, steps: int) -> tuple[int, int]:
-    """What is kept over the steps, tables and prepared tokens, and the largest of three moments.
+    """What mode `exact` keeps over the steps, tables and prepared tokens, and the larger of two moments.
 
     Tables: rows of every block for every step. Prepared: text N D, hints 2 T D, rotations 2 T d float32.
-    Control: L samples of each branch and their L sums live together, 3 L T D, beside both streams, 2 J D.
     Single block: joined stream, its norm, q, k, v, attention (6 J D), the MLP's two inner tensors and what is joined
-    for the way out (3 r + 1) J D, beside the L control samples; and the whole weight of a quantised layer, 1.5 (1 + r) D D.
+    for the way out (3 r + 1) J D, beside the outputs of the branches; and the whole weight of a quantised layer,
+    1.5 (1 + r) D D. A double block needs less. Mode `plain` holds 3 L T D of control samples more.
     Hint convolutions: two results at the picture's size.
     """
     size, width, ratio = config.backbone, config.backbone.hidden, config.backbone.mlp_ratio
@@ -218,10 +218,10 @@ def _network(config: NetworkConfig, pixels: int, element_bytes: int, steps: int)
     rows = ROWS["double"] * blocks + ROWS["single"] * size.single_blocks + ROWS["last"] + 2 * branches * doubles
     tables = rows * steps * width
     prepared = (text + branches * image) * width + 4 * image * width // size.heads
-    control = 3 * doubles * image * width + 2 * joined * width
-    block = int((7 + 3 * ratio) * joined * width) + doubles * image * width + int(1.5 * (1 + ratio) * width * width)
+    outputs = branches * (config.conditioner.double_blocks if config.conditioner.variant == "released" else 1)
+    block = int((7 + 3 * ratio) * joined * width) + outputs * image * width + int(1.5 * (1 + ratio) * width * width)
     hints = 2 * config.conditioner.hint_channels * pixels
-    return element_bytes * (tables + prepared), element_bytes * max(control, block, hints)
+    return element_bytes * (tables + prepared), element_bytes * max(block, hints)
 
 
 def _encoder(config: NetworkConfig, element_bytes: int) -> int:
