@@ -31,6 +31,7 @@ from models.attention import using
 from models.bundle import FrozenParts
 from models.colour import align
 from models.config import NetworkConfig
+from models.exact import Exact
 from models.field import FIELDS, Field, build_field
 from models.lucidflux import Adapter, Condition, velocity
 from models.sampling import schedule
@@ -137,6 +138,25 @@ def parts(bench: Bench) -> Condition:
     return Condition(bench.lq_01 * 2 - 1, lrp_pm1, made["image features"], size, size)
 
 
+def inside(bench: Bench, cond: Condition, noise: Tensor) -> None:
+    """Print what of mode `exact` runs once per schedule, once per picture and once per step."""
+    started = bench.now()
+    field = Exact(bench.adapter, bench.frozen, bench.times, bench.guidance)
+    tabled = bench.now()
+    prepared = field.prepare(cond)
+    rows = {"tables": tabled - started, "prepare": bench.now() - tabled}
+    for name, call in (("branches, a step", field.control), ("a step", field.velocity)):
+        seconds = []
+        for _ in range(3):
+            started = bench.now()
+            call(noise, 0, prepared)
+            seconds.append(bench.now() - started)
+        rows[name] = min(seconds)
+    rows["backbone, a step"] = rows.pop("a step") - rows["branches, a step"]
+    for name, taken in rows.items():
+        print(f"{name:16s} {taken:9.4f} s")
+
+
 def sample(bench: Bench, mode: str, cond: Condition, noise: Tensor) -> tuple[Tensor, float]:
     """All steps of one mode, tables and preparation included: final latent and seconds."""
     started = bench.now()
@@ -180,6 +200,7 @@ def main() -> int:
     cond = parts(bench)
     tokens = (bench.image_px // bench.frozen.config.latent.token_px) ** 2
     noise = torch.randn(1, tokens, bench.frozen.config.latent.token_values, device=bench.device)
+    inside(bench, cond, noise)
     seconds: dict[str, list[float]] = {mode: [] for mode in FIELDS}
     finals = {mode: sample(bench, mode, cond, noise)[0] for mode in FIELDS}  # also warms up
     for _ in range(chosen.repeats or section["repeats"]):
