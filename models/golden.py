@@ -30,6 +30,7 @@ from models.config import (
 )
 from models.lucidflux import Adapter
 from models.prior import build_prior
+from models.tensors import read
 
 Tensors = dict[str, Tensor]
 
@@ -64,8 +65,12 @@ class Golden:
         )
 
     def released(self, name: str) -> Tensors:
-        """One weight file."""
-        return load_file(self.folder / f"weights_{name}.safetensors")
+        """One weight file.
+
+        Raises:
+            ValueError: it is not there or damaged.
+        """
+        return read(self.folder / f"weights_{name}.safetensors")
 
     def filled(self, part: str, name: str, module: nn.Module) -> Any:
         """A module with the released weights, strictly."""
@@ -73,7 +78,7 @@ class Golden:
         if part == "encoder":
             released = convert.vision_tower(released)
         if part in {"backbone", "adapter"} and not self.sizes.get("qkv_bias", True):
-            released |= _zero_biases(released)
+            released = _zero_biases(released) | released
         module.load_state_dict(convert.state(convert.to_ours(part, released, self.config)))
         return module.eval().requires_grad_(requires_grad=False)
 

@@ -48,6 +48,13 @@ def test_nothing_that_is_expected_is_needed(outputs, tmp_path, capsys):
     assert "58 outputs" in capsys.readouterr().out
 
 
+def test_a_missing_weight_file_is_a_sentence(tmp_path, capsys):
+    for name in ("index.json", "06_connector.safetensors"):
+        shutil.copy(GOLDEN / name, tmp_path)
+    assert parity.main([str(tmp_path)]) == 2
+    assert "weights_lucidflux.safetensors" in capsys.readouterr().err
+
+
 def test_a_wrong_output_is_said_and_fails(tmp_path, capsys):
     for name in ("index.json", "weights_lucidflux.safetensors"):
         shutil.copy(GOLDEN / name, tmp_path)
@@ -69,6 +76,7 @@ OTHER = {
     "context_in_dim": 12,
     "controlnet_depth": 3,
     "guidance_embed": False,
+    "qkv_bias": False,
     "height": 64,
     "width": 96,
     "txt_len": 3,
@@ -91,7 +99,9 @@ def other_golden(into):
         "siglip": ("encoder", bundle.build_encoder(config.encoder)),
     }
     for name, (part, module) in modules.items():
-        save_file(convert.state(convert.to_released(part, module.state_dict(), config)), into / f"weights_{name}.safetensors")
+        state = convert.state(convert.to_released(part, module.state_dict(), config))
+        state = {key: value for key, value in state.items() if name == "swinir" or not key.endswith("qkv.bias")}
+        save_file(state, into / f"weights_{name}.safetensors")
     (into / "index.json").write_text(json.dumps({"config": sizes}))
     save_file({"image": torch.rand(1, 3, 16, 48)}, into / "09_swinir.safetensors")
     inputs = {
