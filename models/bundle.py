@@ -49,6 +49,10 @@ __all__ = [
 ]
 
 
+SINGLE_PRECISION = ("prior", "autoencoder")
+"""Parts that the released program runs in float32."""
+
+
 class Prompt(nn.Module):
     """The fixed prompt: its tokens and its pooled vector, computed once."""
 
@@ -188,14 +192,21 @@ def dtype_of(module: nn.Module) -> torch.dtype:
     return next(tensor.dtype for tensor in module.parameters() if tensor.is_floating_point())
 
 
-def build(config: NetworkConfig) -> FrozenParts:
-    """Make all parts with their default initialisation; inside `torch.device("meta")` without numbers."""
+def build(config: NetworkConfig, *, empty: bool = False) -> FrozenParts:
+    """Make all parts with their default initialisation; inside `torch.device("meta")` without numbers.
+
+    Args:
+        config: sizes.
+        empty: leave the backbone, which holds nearly everything, without numbers until its weights are read.
+    """
     with torch.device("cpu"):  # SwinIR computes with its values while it is made
         prior = build_prior(config.prior)
+    with torch.device("meta") if empty else nullcontext():
+        backbone = build_backbone(config.backbone, config.latent)
     return FrozenParts(
         config=config,
         autoencoder=codec.build_autoencoder(config.autoencoder, config.latent),
-        backbone=build_backbone(config.backbone, config.latent),
+        backbone=backbone,
         prior=prior,
         encoder=build_encoder(config.encoder),
         prompt=Prompt(config.prompt_tokens, config.backbone),
@@ -204,21 +215,26 @@ def build(config: NetworkConfig) -> FrozenParts:
     )
 
 
-def load_frozen(directory: Path, device: torch.device | str = "cpu") -> FrozenParts:
+def load_frozen(directory: Path, device: torch.device | str = "cpu", *, dtype: torch.dtype = torch.float32) -> FrozenParts:
     """Read a bundle.
+
+    Args:
+        directory: the bundle.
+        device: where to put it.
+        dtype: element type in memory; light restorer and autoencoder are float32 in any case (released).
 
     Raises:
         ValueError: a file is missing, cut, or holds other tensors than the config implies.
     """
-    parts = build(NetworkConfig.load(directory))
+    parts = build(NetworkConfig.load(directory), empty=True)
     for name, module in parts.modules().items():
-        read_weights(directory / FROZEN_FILES[name], module)
+        read_weights(directory / FROZEN_FILES[name], module, torch.float32 if name in SINGLE_PRECISION else dtype)
         module.to(device).eval().requires_grad_(requires_grad=False)
     return parts
 
 
-def read_weights(path: Path, module: nn.Module) -> None:
-    """Fill a module from one safetensors file.
+def read_weights(path: Path, module: nn.Module, dtype: torch.dtype = torch.float32) -> None:
+    """Fill a module from one safetensors file; floating tensors as `dtype`, those that are it already stay mapped.
 
     Raises:
         ValueError: the file is missing, cut, or holds other tensors than the module, or numbers that are not finite.
@@ -235,7 +251,8 @@ def read_weights(path: Path, module: nn.Module) -> None:
             raise ValueError(f"{path}: {key} is {list(tensor.shape)}, expected {list(own[key].shape)}. {advice}")
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise ValueError(f"{path}: {key} holds numbers that are not finite. Restore it from the release or train it again.")
-    module.load_state_dict({key: tensor.to(own[key].dtype) for key, tensor in state.items()})
+    typed = {key: tensor.to(dtype if tensor.is_floating_point() else own[key].dtype) for key, tensor in state.items()}
+    module.load_state_dict(typed, assign=True)
 
 
 def read_metadata(path: Path) -> dict[str, str]:

@@ -126,12 +126,13 @@ class Adapter(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers has n
         write_weights(path, self, dtype, metadata={CONDITIONER: self.network.conditioner.model_dump_json()})
 
     @classmethod
-    def load(cls, path: Path, network: NetworkConfig) -> Adapter:
+    def load(cls, path: Path, network: NetworkConfig, dtype: torch.dtype = torch.float32) -> Adapter:
         """Read an adapter that `save` wrote; in evaluation mode.
 
         Args:
             path: file to read; its own conditioner settings win over the network's.
             network: sizes of the bundle that it was trained on.
+            dtype: element type in memory.
 
         Raises:
             ValueError: the file is missing, cut, or belongs to a network of other sizes.
@@ -143,8 +144,9 @@ class Adapter(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers has n
             except ValidationError as error:
                 raise ValueError(f"{path} states a conditioner that is not known here: {error}.") from error
             network = network.model_copy(update={"conditioner": conditioner})
-        adapter = cls(network)
-        read_weights(path, adapter)
+        with torch.device("meta"):
+            adapter = cls(network)
+        read_weights(path, adapter, dtype)
         adapter.eval().requires_grad_(requires_grad=False)
         return adapter
 

@@ -71,9 +71,11 @@ class Restorer:
         self.sampler, self.threads, self.batch = sampler or SamplerSettings(), threads, batch
         try:
             self.hashes = bundle.hashes(base)
-            frozen = bundle.load_frozen(base)
-            trained = None if adapter is None else Adapter.load(adapter, frozen.config)
-            self.placement = place(frozen, trained, self.sampler.memory, _device(device))
+            place_on = _device(device)
+            dtype = torch.bfloat16 if place_on.startswith("cuda") else torch.float32
+            frozen = bundle.load_frozen(base, dtype=dtype)
+            trained = None if adapter is None else Adapter.load(adapter, frozen.config, dtype)
+            self.placement = place(frozen, trained, self.sampler.memory, place_on)
             self.pipeline = Pipeline(frozen, trained, _sampler(self.sampler))
         except ValueError as error:
             raise WeightsError(str(error)) from error

@@ -35,6 +35,14 @@ def test_a_missing_file_is_named(directory, name):
         bundle.hashes(directory)
 
 
+def test_the_network_loads_in_half_the_memory_and_the_released_precision(directory):
+    parts = bundle.load_frozen(directory, dtype=torch.bfloat16)
+    kinds = {name: {tensor.dtype for tensor in module.parameters()} for name, module in parts.modules().items()}
+    for name, kind in kinds.items():
+        assert kind == {torch.float32 if name in bundle.SINGLE_PRECISION else torch.bfloat16}, name
+    assert not any(tensor.is_meta for module in parts.modules().values() for tensor in (*module.parameters(), *module.buffers()))
+
+
 def test_a_bundle_may_say_that_it_brings_no_starts(small, directory):
     small.config.model_copy(update={"starts": ()}).save(directory)
     for name in ("connector", "hint"):
