@@ -35,7 +35,7 @@ app.add_typer(weights, name="weights")
 
 
 class Layout(StrEnum):
-    """Ways to lay weights out in files."""
+    """Forms of weights in files."""
 
     lucidflux = "lucidflux"
     released = "released"
@@ -295,13 +295,13 @@ def restore(
 @app.command()
 def convert(
     context: typer.Context,
-    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Weight files, folders, or names of sets.")],
+    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Weight files, folders, or names of fetched sets.")],
     out: Annotated[Path, typer.Option(help="Folder of the results.")],
-    to: Annotated[Layout, typer.Option(help="Layout to write.")],
+    to: Annotated[Layout, typer.Option(help="Form to write.")] = Layout.lucidflux,
     config: Annotated[Path | None, typer.Option(help="Sizes of the network [default: as released].")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are already there.")] = False,
 ) -> None:
-    """Write weights in another layout: ours, the released one, or diffusers folders."""
+    """Take weights from any form to another: our bundle, the released files, a diffusers folder."""
     options: Options = context.obj
     with _running(options) as workspace:
         from flows.weights import convert as run
