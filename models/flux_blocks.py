@@ -71,15 +71,22 @@ class _Block:
     """A block whose forward may be compiled."""
 
     head: int
+    compiled = False
 
     def compile(self, backend: str | None) -> None:
         """Compile the step; None leaves it as it is."""
         if backend is not None:
+            self.compiled = True
             self._step = torch.compile(self._step, backend=backend, dynamic=True)  # type: ignore[method-assign]
 
     def _head(self, x_BTD: Tensor) -> Tensor:
         """Split the width into heads (B, T, H, d)."""
         return x_BTD.reshape(*x_BTD.shape[:-1], -1, self.head)
+
+    def _at(self, rows: Rows, step: int) -> Sequence[Tensor]:
+        """Rows of a step; a compiler gets them as one tensor of its own, because it would compile every offset anew."""
+        chosen = [row[step] for row in rows]
+        return torch.stack(chosen).unbind() if self.compiled else chosen
 
     def _step(self, *arguments: Any) -> Any:
         raise NotImplementedError
@@ -108,10 +115,8 @@ class DoubleBlock(_Block):
 
     def __call__(self, step: int, image_BTD: Tensor, text_BND: Tensor, rotary_T1d: Tensor) -> tuple[Tensor, Tensor]:
         """Both streams after this block."""
-        image_rows = [row[step] for row in self.image_rows]
-        streams: tuple[Tensor, Tensor] = self._step(
-            image_BTD, text_BND, rotary_T1d, image_rows, [row[step] for row in self.text_rows]
-        )
+        rows = self._at(self.image_rows, step), self._at(self.text_rows, step)
+        streams: tuple[Tensor, Tensor] = self._step(image_BTD, text_BND, rotary_T1d, *rows)
         return streams
 
     def _step(
@@ -154,7 +159,7 @@ class SingleBlock(_Block):
 
     def __call__(self, step: int, joined_BTD: Tensor, rotary_T1d: Tensor, dropped: int) -> Tensor:
         """The joined stream after this block, without its first `dropped` tokens."""
-        stream: Tensor = self._step(joined_BTD, rotary_T1d, dropped, [row[step] for row in self.rows])
+        stream: Tensor = self._step(joined_BTD, rotary_T1d, dropped, self._at(self.rows, step))
         return stream
 
     def _step(self, joined: Tensor, rotary: Tensor, dropped: int, rows: Sequence[Tensor]) -> Tensor:

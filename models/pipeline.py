@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from models.attention import Backend
 from models.bundle import FrozenParts
 from models.colour import Alignment, aligned
 from models.conditions import TileConditions
-from models.field import Field, Mode, build_field
+from models.field import Field, Kernels, Mode, build_field, require
 from models.latents import pack, unpack
 from models.lucidflux import Adapter
 from models.padding import pad_to_multiple
@@ -41,6 +42,9 @@ class Sampler:
     codec_tile_px: int = 1024
     codec_overlap_px: int = 128
     mode: Mode = "exact"
+    fused: bool = False
+    attention: Backend = "auto"
+    compiled: bool = False
     draws: int = 1
     """Independent draws, averaged in the latent."""
 
@@ -65,7 +69,7 @@ class Pipeline:
             sampler: how to sample.
 
         Raises:
-            ValueError: the tiles do not fit the token grid, or the fidelity is outside [0, 1].
+            ValueError: the tiles do not fit the token grid, the fidelity is outside [0, 1], or the kernels do not fit.
         """
         token_px = frozen.config.latent.token_px
         for name in ("", "codec_"):
@@ -77,6 +81,8 @@ class Pipeline:
                 )
         if not 0 <= sampler.fidelity <= 1:
             raise ValueError(f"fidelity = {sampler.fidelity} must lie in [0, 1]: 0 leaves the network free, 1 gives the LRP.")
+        self.kernels = Kernels(sampler.fused, sampler.attention, sampler.compiled)
+        require(sampler.mode, frozen, self.kernels)
         self.frozen, self.adapter, self.sampler = frozen, adapter, sampler
         self.field: Field | None = None
 
@@ -132,7 +138,8 @@ class Pipeline:
     def _field(self, times: tuple[float, ...]) -> Field:
         """The network along one schedule; the last one is kept, as pictures and tiles of one size follow one schedule."""
         if self.field is None or self.field.times != times:
-            self.field = build_field(self.sampler.mode, self.adapter, self.frozen, times, self.sampler.guidance)
+            sampler = self.sampler
+            self.field = build_field(sampler.mode, self.adapter, self.frozen, times, sampler.guidance, self.kernels)
         return self.field
 
     def _noise(self, seeds: Sequence[int], like: Tensor) -> Tensor:

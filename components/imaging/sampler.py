@@ -28,6 +28,12 @@ class SamplerSettings(Settings):
     mode: Literal["plain", "exact", "fast"] = "exact"
     """`plain`: the unmodified network in every step; `exact`: the same numbers with what cannot change computed once;
     `fast`: sooner, with other numbers."""
+    fused: bool = False
+    """Modes `exact` and `fast`: one product for layers that see the same tokens, for a second copy of their weights."""
+    attention: Literal["auto", "flash", "efficient", "cudnn", "math"] = "auto"
+    """Modes `exact` and `fast`: torch's kernel; `auto` is what torch finds fastest."""
+    compiled: bool = False
+    """Modes `exact` and `fast`: blocks through torch.compile, one region for each kind; needs a C++ compiler."""
     memory: Literal["full", "offload", "low"] = "full"
     """Where weights are: all on the device; streamed to it (the same results, slower); or quantised, which changes
     results. `lucidflux doctor` says which fits."""

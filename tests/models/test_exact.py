@@ -7,7 +7,7 @@ import torch
 
 from models.attention import using
 from models.exact import Exact
-from models.field import Plain, build_field
+from models.field import Kernels, Plain, build_field
 from models.lucidflux import Adapter, Condition
 
 TIMES = [1.0, 0.9, 0.55, 0.2, 0.0]
@@ -131,6 +131,12 @@ def test_a_step_reads_none_of_the_weights_that_only_make_tables(small, monkeypat
     ):
         monkeypatch.setattr(module, "forward", refuse)
     assert exact.velocity(torch.randn(1, 6, 64), 0, prepared).isfinite().all()
+
+
+def test_kernels_are_refused_where_they_have_no_place(small):
+    with pytest.raises(ValueError, match="belong to 'exact'"):
+        build_field("plain", None, small, TIMES, 1.0, Kernels(fused=True))
+    assert build_field("exact", None, small, TIMES, 1.0, Kernels(fused=True, attention="math")).attention == "math"
 
 
 def test_unknown_modes_and_kernels_are_named(small):
