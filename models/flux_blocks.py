@@ -5,6 +5,7 @@ Shapes: S steps, B batch, T image tokens, N text tokens, D width, H heads, d wid
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,7 +68,7 @@ class Joined:
         return torch.split(F.linear(x_BTD, self.weight, self.bias), self.sizes, dim=-1)
 
 
-class _Block:
+class _Block(ABC):
     """A block whose forward may be compiled."""
 
     head: int
@@ -88,8 +89,9 @@ class _Block:
         chosen = [row[step] for row in rows]
         return torch.stack(chosen).unbind() if self.compiled else chosen
 
+    @abstractmethod
     def _step(self, *arguments: Any) -> Any:
-        raise NotImplementedError
+        """Compute what the block gives, from tensors alone."""
 
 
 class DoubleBlock(_Block):
