@@ -119,20 +119,24 @@ class Exact:
                 image, text = double(step, image, text, prepared.rotary_T1d)
                 if control:
                     image = image + control[index]
-            return self.end(x_BTD, step, image, text, prepared)
+            return self.out(x_BTD, step, self.through_single(step, image, text, prepared))
 
     def begin(self, x_BTD: Tensor, prepared: Once) -> tuple[Tensor, Tensor]:
         """Image and text stream before the first block."""
         backbone = self.frozen.backbone
         return backbone.x_embedder(x_BTD.to(backbone.dtype)), prepared.text_BND
 
-    def end(self, x_BTD: Tensor, step: int, image_BTD: Tensor, text_BND: Tensor, prepared: Once) -> Tensor:
-        """From the streams after the double blocks to the velocity."""
-        if self.single:
-            joined = torch.cat([text_BND, image_BTD], dim=1)
-            for single in self.single[:-1]:
-                joined = single(step, joined, prepared.rotary_T1d, 0)
-            image_BTD = self.single[-1](step, joined, prepared.rotary_T1d, text_BND.shape[1])
+    def through_single(self, step: int, image_BTD: Tensor, text_BND: Tensor, prepared: Once) -> Tensor:
+        """Image stream after the single blocks."""
+        if not self.single:
+            return image_BTD
+        joined = torch.cat([text_BND, image_BTD], dim=1)
+        for single in self.single[:-1]:
+            joined = single(step, joined, prepared.rotary_T1d, 0)
+        return self.single[-1](step, joined, prepared.rotary_T1d, text_BND.shape[1])
+
+    def out(self, x_BTD: Tensor, step: int, image_BTD: Tensor) -> Tensor:
+        """From the last image stream to the velocity, in the element type of x_t."""
         shift_SD, factor_SD = self.last
         v_BTD: Tensor = self.frozen.backbone.proj_out(torch.addcmul(shift_SD[step], normalised(image_BTD), factor_SD[step]))
         return v_BTD.to(x_BTD.dtype)

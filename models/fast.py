@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from models.attention import using
 from models.bundle import FrozenParts
 from models.exact import Exact, Once
-from models.flux_blocks import normalised
 from models.lucidflux import Adapter, Condition
 
 THRESHOLD = 0.08
@@ -97,14 +96,14 @@ class Fast(Exact):
             prepared.skipped = [count + (not whole) for count, whole in zip(prepared.skipped, whole_B, strict=True)]
             prepared.step = step
             if not any(whole_B):
-                return self._out(x_BTD, step, image + prepared.rest_BTD)
+                return self.out(x_BTD, step, image + prepared.rest_BTD)
             rows = torch.tensor([row for row, whole in enumerate(whole_B) if whole], device=image.device)
             after = self._through(x_BTD[rows], step, image[rows], text[rows], _narrowed(once, rows))
             if all(whole_B):
                 prepared.first_BTD, prepared.rest_BTD = first, after - image
-                return self._out(x_BTD, step, after)
+                return self.out(x_BTD, step, after)
             prepared.first_BTD[rows], prepared.rest_BTD[rows] = first[rows], after - image[rows]
-            return self._out(x_BTD, step, image + prepared.rest_BTD)
+            return self.out(x_BTD, step, image + prepared.rest_BTD)
 
     def _whole(self, first_BTD: Tensor, step: int, prepared: Remembered) -> list[bool]:
         """Per picture: must all blocks run?"""
@@ -123,18 +122,7 @@ class Fast(Exact):
                 image_BTD, text_BND = double(step, image_BTD, text_BND, once.rotary_T1d)
             if control:
                 image_BTD = image_BTD + control[index]
-        if not self.single:
-            return image_BTD
-        joined = torch.cat([text_BND, image_BTD], dim=1)
-        for single in self.single[:-1]:
-            joined = single(step, joined, once.rotary_T1d, 0)
-        return self.single[-1](step, joined, once.rotary_T1d, text_BND.shape[1])
-
-    def _out(self, x_BTD: Tensor, step: int, image_BTD: Tensor) -> Tensor:
-        """From the last image stream to the velocity."""
-        shift_SD, factor_SD = self.last
-        v_BTD: Tensor = self.frozen.backbone.proj_out(torch.addcmul(shift_SD[step], normalised(image_BTD), factor_SD[step]))
-        return v_BTD.to(x_BTD.dtype)
+        return self.through_single(step, image_BTD, text_BND, once)
 
 
 def _narrowed(once: Once, rows: Tensor) -> Once:
@@ -158,7 +146,7 @@ def quantise(backbone: FluxTransformer2DModel, kind: Kind) -> None:
         torchao = importlib.import_module("torchao.quantization")
     except ImportError as error:
         raise ValueError(
-            f"Weights of kind {kind!r} need torchao ({error}). Install the extra: pip install lucidflux[fast]."
+            f"Weights of kind {kind!r} need torchao ({error}). Install the extra: pip install -e '.[fast]'."
         ) from error
 
     def chosen(module: nn.Module, name: str) -> bool:

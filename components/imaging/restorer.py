@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from components.errors import WeightsError
+from components.errors import SettingsError, WeightsError
 from components.imaging.sampler import SamplerSettings
 from components.records import content_hash
 from models import bundle
@@ -115,6 +115,7 @@ class Restorer:
         Raises:
             ValueError: a picture has another layout, or the seeds are too few or too many.
             WeightsError: a result is not finite.
+            SettingsError: the chosen kernel does not work on this device.
         """
         results = {
             index: RestoredPicture(_to_u8(lrp_01), _to_u8(restored_01))
@@ -132,6 +133,7 @@ class Restorer:
         Raises:
             ValueError: a picture has another layout or a value that is not finite, or the seeds do not match.
             WeightsError: a result is not finite.
+            SettingsError: the chosen kernel does not work on this device.
         """
         results = {index: _to_array(restored_01) for index, _, restored_01 in self._each(images_01, np.float32, seeds)}
         return [results[index] for index in range(len(images_01))]
@@ -152,6 +154,8 @@ class Restorer:
                     restored = self.pipeline.restore(lq_01, [given[index] for index in group])
                 except FloatingPointError as error:
                     raise WeightsError(f"{error} Weights: {self.files}; fetch them again or restore them from a copy.") from error
+                except ValueError as error:  # pictures and seeds were checked: a kernel does not take them here
+                    raise SettingsError(str(error)) from error
                 for row, index in enumerate(group):
                     yield index, restored.lrp_01[row], restored.restored_01[row]
 

@@ -79,7 +79,7 @@ def test_a_negative_threshold_and_unknown_weights_are_named(small):
 @pytest.mark.parametrize("kind", ["int8", "fp8"])
 def test_weights_of_eight_bits_stay_close(small, adapter, cond, kind):
     if importlib.util.find_spec("torchao") is None:
-        pytest.skip("torchao is not installed: pip install lucidflux[fast]")
+        pytest.skip("torchao is not installed: pip install -e '.[fast]'")
     frozen, x = copy.deepcopy(small), torch.randn(2, 6, 64)
     quantise(frozen.backbone, kind)
     fast, exact = Fast(adapter, frozen, TIMES, 1.0, threshold=0), Exact(adapter, small, TIMES, 1.0)
