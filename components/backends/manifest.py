@@ -1,23 +1,28 @@
-"""Parquet manifests: written atomically, named by content, queried by SQL; the home of pyarrow and duckdb.
+"""Parquet manifests and parts of them: written atomically, named by content or by what made them.
 
 Rows have a fixed order and hold logical keys only, no times and no machine paths, so the same input and
-settings give the same bytes anywhere the lock is installed.
+settings give the same bytes anywhere the lock is installed. A part holds the rows of one shard; its being
+there is what says that the shard is done.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.backends.storage import Storage
+from components.backends.storage import Storage, file_sha256
 from components.errors import ManifestError, StorageError
 from components.records import Manifest, ManifestKind
+
+GROUP_ROWS = 65_536
+"""Rows of one Parquet row group."""
 
 _IMAGES = pa.schema(
     [
@@ -32,14 +37,19 @@ _IMAGES = pa.schema(
         ("height_px", pa.int32()),
         ("bytes", pa.int64()),
         ("format", pa.string()),
+        ("frames", pa.int32()),
         ("source", pa.string()),
+        ("url", pa.string()),
         ("licence", pa.string()),
+        ("trusted", pa.bool_()),
         ("phash", pa.string()),
         ("blur", pa.float64()),
         ("flat_share", pa.float64()),
         ("quality", pa.float64()),
+        ("group", pa.string()),
         ("verdict", pa.string()),
         ("reason", pa.string()),
+        ("related", pa.string()),
     ]
 )
 _PAIRS = pa.schema(
@@ -79,12 +89,21 @@ _RESTORATIONS = pa.schema(
         ("reason", pa.string()),
     ]
 )
+_LUMA = pa.schema([("id", pa.string()), ("blur", pa.float64()), ("flat_share", pa.float64()), ("print", pa.binary())])
+_QUALITY = pa.schema([("id", pa.string()), ("value", pa.float64())])
+_GROUPS = pa.schema([("id", pa.string()), ("group", pa.string())])
+_LEAKS = pa.schema([("id", pa.string()), ("benchmark", pa.string()), ("benchmark_id", pa.string())])
 SCHEMAS: Mapping[str, pa.Schema] = {
     "images": _IMAGES,
     "pairs": _PAIRS,
     "scores": _SCORES,
     "restorations": _RESTORATIONS,
+    "luma": _LUMA,
+    "quality": _QUALITY,
+    "groups": _GROUPS,
+    "leaks": _LEAKS,
 }
+"""Columns by kind; the last four exist as parts only."""
 ORDER: Mapping[str, tuple[str, ...]] = {
     "images": ("origin", "id"),
     "pairs": ("hq_id", "epoch"),
@@ -114,24 +133,77 @@ def write(
     Raises:
         ManifestError: a row has a column that the kind does not know, or a value of another type.
     """
+    sorted_rows = table(kind, rows).sort_by([(name, "ascending") for name in ORDER[kind]])
+    return write_batches(store, kind, sorted_rows.to_batches(), parent=parent, settings=settings)
+
+
+def table(kind: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Make an Arrow table with the columns of a kind; a missing one is null.
+
+    Raises:
+        ManifestError: a row has a column that the kind does not know, or a value of another type.
+    """
     schema = SCHEMAS[kind]
     listed = [dict(row) for row in rows]
     unknown = {name for row in listed for name in row} - set(schema.names)
     if unknown:
         raise ManifestError(f"Expected the columns of a {kind} manifest, got also: {', '.join(sorted(unknown))}.")
     try:
-        table = pa.Table.from_pylist(listed, schema=schema)
+        return pa.Table.from_pylist(listed, schema=schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ManifestError(f"A value does not fit its column in a {kind} manifest: {error}.") from error
-    table = table.sort_by([(name, "ascending") for name in ORDER[kind]])
+
+
+def write_batches(
+    store: Storage, kind: ManifestKind, batches: Iterable[pa.RecordBatch], *, parent: str = "", settings: str = ""
+) -> Manifest:
+    """Write rows that come in their final order; the bytes do not depend on how they are batched."""
+    count = 0
+    with tempfile.TemporaryDirectory(prefix="lucidflux-manifest-") as folder:
+        path = Path(folder) / "rows.parquet"
+        with pq.ParquetWriter(path, SCHEMAS[kind], compression="zstd", store_schema=True) as writer:
+            for group in _regrouped(batches, SCHEMAS[kind]):
+                writer.write_table(group, row_group_size=GROUP_ROWS)
+                count += group.num_rows
+        digest = file_sha256(path)
+        uri = f"manifests/{kind}/{digest}.parquet"
+        if not store.exists(uri):
+            store.put_file(uri, path)
+    return Manifest(kind=kind, uri=uri, sha256=digest, rows=count, parent=parent, settings=settings)
+
+
+def _regrouped(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Cut batches of any size into groups of GROUP_ROWS."""
+    waiting: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        waiting.append(batch)
+        count += batch.num_rows
+        while count >= GROUP_ROWS:
+            rows = pa.Table.from_batches(waiting).cast(schema)
+            yield rows.slice(0, GROUP_ROWS).combine_chunks()
+            rest = rows.slice(GROUP_ROWS)
+            waiting, count = rest.to_batches(), rest.num_rows
+    if count:
+        yield pa.Table.from_batches(waiting).cast(schema).combine_chunks()
+
+
+def write_part(store: Storage, key: str, kind: str, rows: Iterable[Mapping[str, Any]]) -> str:
+    """Write the rows of one shard and give the key back; whoever sees the key sees all rows.
+
+    Raises:
+        ManifestError: a row does not fit the kind.
+        StorageError: the store refuses.
+    """
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", store_schema=True)
-    data = buffer.getvalue()
-    digest = hashlib.sha256(data).hexdigest()
-    uri = f"manifests/{kind}/{digest}.parquet"
-    if not store.exists(uri):
-        store.put(uri, data)
-    return Manifest(kind=kind, uri=uri, sha256=digest, rows=table.num_rows, parent=parent, settings=settings)
+    pq.write_table(table(kind, rows), buffer, compression="zstd", store_schema=True)
+    return store.put(key, buffer.getvalue())
+
+
+def read_part(store: Storage, key: str) -> list[dict[str, Any]]:
+    """Read the rows of one part."""
+    listed: list[dict[str, Any]] = from_bytes(store.read(key)).to_pylist()
+    return listed
 
 
 def read(store: Storage, manifest: Manifest) -> pa.Table:
@@ -148,14 +220,35 @@ def checked(store: Storage, manifest: Manifest) -> bytes:
     try:
         data = store.read(manifest.uri)
     except StorageError as error:
-        raise ManifestError(f"The {manifest.kind} manifest {manifest.sha256[:12]} is missing: {error}") from error
-    found = hashlib.sha256(data).hexdigest()
+        raise _missing(manifest, error) from error
+    _compare(manifest, hashlib.sha256(data).hexdigest())
+    return data
+
+
+def checked_path(store: Storage, manifest: Manifest) -> Path:
+    """Give a local path of a manifest after comparing its hash; for files that are not read at once.
+
+    Raises:
+        ManifestError: the file is missing or was changed.
+    """
+    try:
+        path = store.fetch(manifest.uri)
+    except StorageError as error:
+        raise _missing(manifest, error) from error
+    _compare(manifest, file_sha256(path))
+    return path
+
+
+def _missing(manifest: Manifest, error: StorageError) -> ManifestError:
+    return ManifestError(f"The {manifest.kind} manifest {manifest.sha256[:12]} is missing: {error}")
+
+
+def _compare(manifest: Manifest, found: str) -> None:
     if found != manifest.sha256:
         raise ManifestError(
             f"Expected the {manifest.kind} manifest {manifest.sha256[:12]}, the file hashes to {found[:12]}: "
             "it was changed. Delete it and run the stage again."
         )
-    return data
 
 
 def from_bytes(data: bytes) -> pa.Table:
@@ -177,7 +270,8 @@ def query(store: Storage, manifest: Manifest, sql: str) -> list[dict[str, Any]]:
         manifest: what to query.
         sql: for example `select verdict, count(*) as n from rows group by verdict`.
     """
-    with duckdb.connect(":memory:") as connection:
-        connection.register("rows", read(store, manifest))
-        result: list[dict[str, Any]] = connection.sql(sql).to_arrow_table().to_pylist()
-    return result
+    from components.backends.tables import Tables
+
+    with Tables(store) as tables:
+        tables.manifest("rows", manifest)
+        return tables.rows(sql)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import tarfile
+import tempfile
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
-from components.backends.storage import Storage
+from components.backends.storage import Storage, file_sha256
 
 
 class Placed(NamedTuple):
@@ -22,7 +23,8 @@ class Placed(NamedTuple):
 def write_shard(store: Storage, members: Iterable[tuple[str, bytes]]) -> list[Placed]:
     """Put pictures into one tar named by its content.
 
-    The headers carry no time, owner or machine, so the same members give the same bytes.
+    The headers carry no time, owner or machine, so the same members give the same bytes. The tar grows on disk: only one
+    member is in memory.
 
     Args:
         store: receives `shards/<sha256>.tar`.
@@ -31,19 +33,19 @@ def write_shard(store: Storage, members: Iterable[tuple[str, bytes]]) -> list[Pl
     Returns:
         One place per member, in order; empty for no member.
     """
-    buffer = io.BytesIO()
     spans: list[tuple[int, int]] = []
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, data in members:
-            header = tarfile.TarInfo(name)
-            header.size = len(data)
-            tar.addfile(header, io.BytesIO(data))
-            padded = -(-len(data) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-            spans.append((buffer.tell() - padded, len(data)))
-    if not spans:
-        return []
-    content = buffer.getvalue()
-    key = f"shards/{hashlib.sha256(content).hexdigest()}.tar"
-    if not store.exists(key):
-        store.put(key, content)
+    with tempfile.TemporaryDirectory(prefix="lucidflux-shard-") as folder:
+        path = Path(folder) / "shard.tar"
+        with tarfile.open(path, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for name, data in members:
+                header = tarfile.TarInfo(name)
+                header.size = len(data)
+                tar.addfile(header, io.BytesIO(data))
+                padded = -(-len(data) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+                spans.append((tar.offset - padded, len(data)))
+        if not spans:
+            return []
+        key = f"shards/{file_sha256(path)}.tar"
+        if not store.exists(key):
+            store.put_file(key, path)
     return [Placed(key, offset, length) for offset, length in spans]

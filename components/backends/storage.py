@@ -136,7 +136,8 @@ class LocalStorage:
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """See Storage.list."""
-        found = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
+        below = self.folder / prefix.rpartition("/")[0]  # the deepest folder that holds every such key
+        found = (path.relative_to(self.folder).as_posix() for path in below.rglob("*") if path.is_file())
         yield from sorted(key for key in found if key.startswith(prefix) and not is_partial(key))
 
     def fetch(self, key: str) -> Path:

@@ -22,8 +22,10 @@ class CurateSettings(Settings):
     """Name in METRICS of the no-reference metric that ranks what passed (paper: CLIP-IQA)."""
     keep_share: Annotated[float, Field(gt=0, le=1)] = 0.2
     """Share of the ranked pictures that is kept, best first (paper: top 20 %)."""
-    duplicate_distance: Annotated[int, Field(ge=0, le=3)] = 3
-    """Pictures whose 64-bit perceptual hashes differ in at most this many bits are one; the best ranked stays."""
+    duplicate_overlap: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Two pictures are one when they share content over at least this part of the smaller one; the best ranked stays."""
+    leak_overlap: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """A picture leaks when it shares content over at least this part of itself, or of a registered benchmark's picture."""
     held_out_share: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """Share of the scenes that is kept for evaluation and never trained on."""
     split_seed: int = 0

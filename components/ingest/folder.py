@@ -3,65 +3,69 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from components.errors import DecodeError, SourceError
-from components.ingest.source import Entry
+from components.ingest.settings import IngestSettings
+from components.ingest.source import About, Address, Entry, Fetched, read_each
 
 NOT_PICTURES = {".csv", ".json", ".jsonl", ".md", ".txt", ".html", ".toml", ".yaml", ".yml", ".xml", ".pdf", ".py", ".ini"}
 """Notes that usually lie beside photos; every other file gets a row and a verdict."""
 
 
+@dataclass(frozen=True)
 class FolderSource:
-    """Every file below a folder but hidden ones and notes."""
+    """Every file below a folder but hidden ones and notes; links to folders are not followed."""
 
-    def __init__(self, folder: Path, *, max_bytes: int) -> None:
-        """Remember the folder.
+    folder: Path
+    about: About
+    max_bytes: int
+    """Larger files are listed and fail when read."""
 
-        Args:
-            folder: any depth is searched; links to folders are not followed.
-            max_bytes: larger files are listed and fail when read.
-        """
-        self.folder = folder.expanduser().absolute()
-        self.max_bytes = max_bytes
-        self.name = self.folder.name or "root"
+    @classmethod
+    def open(cls, address: Address, settings: IngestSettings) -> FolderSource:
+        """Open `folder:PATH`; the folder's own name is the source's."""
+        folder = Path(address.where).expanduser().absolute()
+        return cls(folder, address.about(folder.name or "root"), settings.max_bytes)
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> Iterator[Entry]:
         """See Source.entries."""
         if not self.folder.exists():
             raise SourceError(f"Expected a folder with photos, '{self.folder}' does not exist. Check the path.")
         if not self.folder.is_dir():
             raise SourceError(f"Expected a folder with photos, '{self.folder}' is a file. Give the folder that holds it.")
-        found: list[Entry] = []
+        empty = True
         for root, folders, names in os.walk(self.folder, onerror=_refuse):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
-            found += [self._entry(Path(root) / name) for name in names if _wanted(name)]
-        if not found:
+            for name in sorted(filter(_wanted, names)):
+                empty = False
+                yield self._entry(Path(root) / name)
+        if empty:
             raise SourceError(f"Expected photos below '{self.folder}', found none. Put JPEG, PNG, WebP or TIFF files there.")
-        return sorted(found)
 
     def _entry(self, path: Path) -> Entry:
         origin = path.relative_to(self.folder).as_posix()
+        scene = f"{self.about.name}/{origin}"
         try:
             stat = path.stat()
         except OSError:
-            return Entry(origin=origin, scene=f"{self.name}/{origin}", bytes=0, stamp="unreadable")
-        return Entry(origin=origin, scene=f"{self.name}/{origin}", bytes=stat.st_size, stamp=f"{stat.st_size}-{stat.st_mtime_ns}")
+            return Entry(origin, scene, bytes=0, stamp="unreadable")
+        return Entry(origin, scene, bytes=stat.st_size, stamp=f"{stat.st_size}-{stat.st_mtime_ns}")
 
-    def read(self, origin: str) -> bytes:
+    def read(self, entries: Sequence[Entry]) -> Iterator[Fetched]:
         """See Source.read."""
-        path = self.folder / origin
+        return read_each(self._read, entries)
+
+    def _read(self, entry: Entry) -> bytes:
+        path = self.folder / entry.origin
         try:
             if path.stat().st_size > self.max_bytes:
                 raise DecodeError("too_many_bytes", f"{path.stat().st_size} bytes; at most {self.max_bytes} (ingest.max_bytes)")
             return path.read_bytes()
         except OSError as error:
-            raise DecodeError("unreadable", f"{origin}: {error.strerror}") from error
-
-    def licence(self, origin: str) -> str:
-        """A folder does not say; the operator does, per source."""
-        del origin
-        return "own"
+            raise DecodeError("unreadable", f"{entry.origin}: {error.strerror}") from error
 
 
 def _wanted(name: str) -> bool:

@@ -7,14 +7,16 @@ work on. Each photo is one scene; its crops never stand on both sides of the tra
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from components.errors import DecodeError, SourceError
 from components.imaging import codec
-from components.ingest.source import Entry
+from components.ingest.settings import IngestSettings
+from components.ingest.source import About, Address, Entry, Fetched, read_each
 
 _PUBLIC = "public domain (NASA)"
 
@@ -42,36 +44,36 @@ PHOTOS: Mapping[str, Photo] = {
 }
 
 
+@dataclass(frozen=True)
 class PackagedSource:
     """Crops of the packaged photos; the default input."""
 
-    name = "packaged"
+    about: About
+    crop_px: int
 
-    def __init__(self, *, crop_px: int) -> None:
-        """Remember the side of a crop in pixels."""
-        self.crop_px = crop_px
+    @classmethod
+    def open(cls, address: Address, settings: IngestSettings) -> PackagedSource:
+        """Open `packaged:`."""
+        return cls(address.about("packaged"), settings.packaged_crop_px)
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> Iterator[Entry]:
         """See Source.entries."""
-        found = []
         for name, photo in PHOTOS.items():
             height, width = _pixels(name).shape[:2]
+            stamp = str(_path(photo).stat().st_size)
             for top in _starts(height, self.crop_px):
                 for left in _starts(width, self.crop_px):
                     origin = f"{name}/{top:04d}_{left:04d}_{self.crop_px}.png"
-                    size = 3 * self.crop_px**2
-                    found.append(Entry(origin=origin, scene=photo.scene, bytes=size, stamp=str(_path(photo).stat().st_size)))
-        return sorted(found)
+                    yield Entry(origin, photo.scene, bytes=3 * self.crop_px**2, stamp=stamp, licence=photo.licence)
 
-    def read(self, origin: str) -> bytes:
+    def read(self, entries: Sequence[Entry]) -> Iterator[Fetched]:
         """See Source.read."""
-        name, _, place = origin.partition("/")
+        return read_each(self._read, entries)
+
+    def _read(self, entry: Entry) -> bytes:
+        name, _, place = entry.origin.partition("/")
         top, left, side = (int(part) for part in place.removesuffix(".png").split("_"))
         return codec.encode_png(_pixels(name)[top : top + side, left : left + side])
-
-    def licence(self, origin: str) -> str:
-        """See Source.licence."""
-        return PHOTOS[origin.partition("/")[0]].licence
 
 
 def _starts(length: int, side: int) -> list[int]:

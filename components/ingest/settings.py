@@ -14,6 +14,10 @@ class IngestSettings(Settings):
 
     shard_bytes: Annotated[int, Field(gt=0)] = 256 << 20
     """Bytes of pictures per tar shard, before the headers."""
+    shard_pictures: Annotated[int, Field(gt=0)] = 4096
+    """Most pictures per tar shard."""
+    decode_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """Processor time that one picture may take to decode; one that takes more is `too_slow`."""
     max_pixels: Annotated[int, Field(gt=0)] = 64_000_000
     """Larger pictures fail before their pixels are allocated."""
     max_bytes: Annotated[int, Field(gt=0)] = 256 << 20

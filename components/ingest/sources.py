@@ -1,19 +1,18 @@
-"""Where pictures come from: a name -> source table; one file each."""
+"""Where pictures come from: a kind -> source table; one file each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from components.errors import lookup
 from components.ingest.folder import FolderSource
 from components.ingest.packaged import PackagedSource
 from components.ingest.settings import IngestSettings
-from components.ingest.source import Source
+from components.ingest.source import Address, Source, parse_address
 
-SOURCES: Mapping[str, Callable[[str, IngestSettings], Source]] = {
-    "folder": lambda where, settings: FolderSource(Path(where), max_bytes=settings.max_bytes),
-    "packaged": lambda _, settings: PackagedSource(crop_px=settings.packaged_crop_px),
+SOURCES: Mapping[str, Callable[[Address, IngestSettings], Source]] = {
+    "folder": FolderSource.open,
+    "packaged": PackagedSource.open,
 }
 
 
@@ -22,9 +21,7 @@ def open_source(address: str, settings: IngestSettings) -> Source:
 
     Raises:
         UnknownName: for a kind that is not in SOURCES.
-        SourceError: the source cannot be read.
+        SourceError: the address cannot be read.
     """
-    kind, colon, where = address.partition(":")
-    if not colon or (len(kind) == 1 and where.startswith("\\")):
-        kind, where = "folder", address
-    return lookup(SOURCES, kind, kind="source")(where, settings)
+    parsed = parse_address(address)
+    return lookup(SOURCES, parsed.kind, kind="source")(parsed, settings)
