@@ -195,8 +195,13 @@ def write_part(store: Storage, key: str, kind: str, rows: Iterable[Mapping[str, 
         ManifestError: a row does not fit the kind.
         StorageError: the store refuses.
     """
+    return put_part(store, key, table(kind, rows))
+
+
+def put_part(store: Storage, key: str, rows: pa.Table) -> str:
+    """Write an Arrow table as a part."""
     buffer = io.BytesIO()
-    pq.write_table(table(kind, rows), buffer, compression="zstd", store_schema=True)
+    pq.write_table(rows, buffer, compression="zstd", store_schema=True)
     return store.put(key, buffer.getvalue())
 
 

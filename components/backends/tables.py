@@ -28,6 +28,10 @@ FILES_A_VIEW = 4096
 """Parts are copied into a table this many files at a time."""
 
 
+Values = Sequence[Any] | Mapping[str, Any]
+"""What `?`, or `$name`, stands for in a statement."""
+
+
 class Tables:
     """A session; use it as a context manager. Names of tables and columns in `sql` are trusted, values are parameters."""
 
@@ -80,33 +84,46 @@ class Tables:
             paths = [str(self.store.fetch(key)) for key in keys[start : start + FILES_A_VIEW]]
             self.connection.execute(f'insert into "{name}" select {columns} from read_parquet(?)', [paths])  # noqa: S608
 
+    def view(self, name: str, kind: str, keys: Sequence[str]) -> None:
+        """Let `name` stand for the rows of part files without copying them; each query reads only the columns it names.
+
+        Raises:
+            StorageError: a part is missing.
+        """
+        if not keys:
+            self.table(name, kind)
+            return
+        columns = ", ".join(f'"{column}"' for column in manifests.SCHEMAS[kind].names)
+        paths = ", ".join("'" + str(self.store.fetch(key)).replace("'", "''") + "'" for key in keys)
+        self.connection.execute(f'create or replace view "{name}" as select {columns} from read_parquet([{paths}])')  # noqa: S608
+
     def table(self, name: str, kind: str, rows: Sequence[Mapping[str, Any]] = ()) -> None:
         """Make a table with the columns of a kind, and put rows into it."""
         self.connection.register("_given", manifests.table(kind, rows))
         self.connection.execute(f'create or replace table "{name}" as select * from _given')  # noqa: S608
         self.connection.unregister("_given")
 
-    def run(self, sql: str, values: Sequence[Any] = ()) -> None:
+    def run(self, sql: str, values: Values = ()) -> None:
         """Execute a statement that gives nothing back, for example `create table … as select …`."""
-        self.connection.execute(sql, list(values))
+        self.connection.execute(sql, _given(values))
 
-    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    def rows(self, sql: str, values: Values = ()) -> list[dict[str, Any]]:
         """Give the result as one mapping per row; for results that fit into memory."""
         return self._result(sql, values).to_arrow_table().to_pylist()  # type: ignore[no-any-return]
 
-    def one(self, sql: str, values: Sequence[Any] = ()) -> dict[str, Any]:
+    def one(self, sql: str, values: Values = ()) -> dict[str, Any]:
         """Give the one row of a result, for example of counts."""
         found = self.rows(sql, values)
         if len(found) != 1:
             raise ManifestError(f"Expected one row, got {len(found)}: {sql[:200]}")
         return found[0]
 
-    def stream(self, sql: str, values: Sequence[Any] = (), *, batch: int = 8192) -> Iterator[dict[str, Any]]:
+    def stream(self, sql: str, values: Values = (), *, batch: int = 8192) -> Iterator[dict[str, Any]]:
         """Give the rows one by one; only a batch of them is in memory. Run nothing else in the session meanwhile."""
         for piece in self._result(sql, values).to_arrow_reader(batch):
             yield from piece.to_pylist()
 
-    def batches(self, sql: str, values: Sequence[Any] = (), *, batch: int = manifests.GROUP_ROWS) -> Iterator[pa.RecordBatch]:
+    def batches(self, sql: str, values: Values = (), *, batch: int = manifests.GROUP_ROWS) -> Iterator[pa.RecordBatch]:
         """Give the result as Arrow record batches."""
         yield from self._result(sql, values).to_arrow_reader(batch)
 
@@ -131,5 +148,16 @@ class Tables:
         ordered = self.batches(f"select {columns} from ({sql}) order by {order}")  # noqa: S608
         return manifests.write_batches(self.store, kind, ordered, parent=parent, settings=settings)
 
-    def _result(self, sql: str, values: Sequence[Any]) -> Any:
-        return self.connection.sql(sql, params=list(values) or None)
+    def part(self, kind: str, sql: str, key: str) -> str:
+        """Write the rows of a query as one part, in the order of its columns, and give the key back."""
+        schema = manifests.SCHEMAS[kind]
+        columns = ", ".join(f'"{name}"' for name in schema.names)
+        found = self._result(f"select {columns} from ({sql}) order by all", ()).to_arrow_table()  # noqa: S608
+        return manifests.put_part(self.store, key, found.cast(schema))
+
+    def _result(self, sql: str, values: Values) -> Any:
+        return self.connection.sql(sql, params=_given(values) or None)
+
+
+def _given(values: Values) -> Any:
+    return dict(values) if isinstance(values, Mapping) else list(values)

@@ -1,80 +1,72 @@
-"""Scores of the pictures of one shard: blur and flat share from the luma, quality from the pixels.
+"""Scores of the pictures of one shard from one decode of their luma: blur, flat share, and the print for duplicates.
 
-No score drops anything. A shard's scores are remembered by picture, so that a killed run and a moved threshold
-measure nothing again.
+No score drops anything. A shard's scores are a part, so that a killed run and a moved threshold measure nothing again.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from components.backends import manifest
+from components.backends.shards import read_spans
 from components.backends.storage import open_storage
-from components.imaging import codec, iqa, sharpness
-from components.records import Progress, content_hash, quiet
+from components.errors import DecodeError
+from components.imaging import codec, prints, sharpness
+from components.records import content_hash
 
 Row = dict[str, Any]
 
-SHARPNESS_OPERATOR = "sharpness-1"
+OPERATOR = f"luma-{content_hash(sharpness.OPERATOR, prints.OPERATOR)[:12]}"
+JOBS = "select shard, id, \"offset\", length from images where verdict = 'kept' order by shard, \"offset\""
+"""Rows that `jobs` groups."""
 
 
 @dataclass(frozen=True)
-class ScoreJob:
-    """Rows of one shard."""
+class LumaJob:
+    """Pictures of one shard."""
 
     objects: str
     shard: str
     spans: tuple[tuple[str, int, int], ...]
-    """(id, offset, length) of each picture."""
+    """(id, offset, length) of each picture, by offset."""
+
+    @property
+    def key(self) -> str:
+        """Part that says that this job is done."""
+        return f"scores/{OPERATOR}/{shard_stem(self.shard)}-{content_hash(self.spans)[:16]}.parquet"
 
 
-def shard_jobs(objects: str, rows: Sequence[Row]) -> list[ScoreJob]:
-    """Group the stored rows by shard, in a fixed order, each picture once."""
-    by_shard: dict[str, dict[str, tuple[str, int, int]]] = {}
-    for row in rows:
-        if row["verdict"] == "kept":
-            by_shard.setdefault(row["shard"], {})[row["id"]] = (row["id"], row["offset"], row["length"])
-    return [ScoreJob(objects, shard, tuple(sorted(spans.values()))) for shard, spans in sorted(by_shard.items())]
+def shard_stem(shard: str) -> str:
+    """Content hash in a shard's key."""
+    return shard.rpartition("/")[2].removesuffix(".tar")
 
 
-def score_sharpness(job: ScoreJob) -> dict[str, tuple[float, float]]:
-    """Give (blur, flat share) by id; flat share is NaN for a picture without a whole patch."""
-
-    def measure(data: bytes) -> tuple[float, float]:
-        return sharpness.score(codec.luma(data, limits=codec.STORED))
-
-    return {key: (value[0], value[1]) for key, value in _remembered(SHARPNESS_OPERATOR, job, measure).items()}
+def jobs(objects: str, rows: Iterable[Row]) -> Iterator[LumaJob]:
+    """Group rows that come shard by shard, lazily."""
+    for shard, group in itertools.groupby(rows, key=lambda row: str(row["shard"])):
+        yield LumaJob(objects, shard, tuple((row["id"], row["offset"], row["length"]) for row in group))
 
 
-def score_quality(jobs: Sequence[ScoreJob], metric: str, *, progress: Progress = quiet) -> dict[str, float]:
-    """Give the no-reference metric by id, computed in this process, where the device is.
+def score_luma(job: LumaJob) -> str:
+    """Measure a shard and give the key of its scores; one that was measured before is not read.
 
-    NaN where the metric has no value for a picture.
+    Flat share is null for a picture without a whole patch, everything is for one that does not decode here.
     """
-    operator = f"{metric}-{content_hash(iqa.versions())[:12]}"
-
-    def measure(data: bytes) -> float:
-        return iqa.score(metric, [codec.decode(data, limits=codec.STORED).image_u8])[0]
-
-    scores: dict[str, float] = {}
-    for done, job in enumerate(jobs):
-        scores |= _remembered(operator, job, measure)
-        progress("quality", done + 1, len(jobs))
-    return scores
-
-
-def _remembered(operator: str, job: ScoreJob, measure: Callable[[bytes], Any]) -> dict[str, Any]:
-    """Measure the pictures of a shard that were not measured before; moved limits measure nothing twice."""
     store = open_storage(job.objects)
-    key = f"scores/{operator}/{job.shard.rpartition('/')[2]}.json"
-    known: dict[str, Any] = json.loads(store.read(key)) if store.exists(key) else {}
-    new = {
-        image_id: measure(store.read_range(job.shard, offset, length))
-        for image_id, offset, length in job.spans
-        if image_id not in known
-    }
-    if new:
-        store.put(key, json.dumps(known | new, sort_keys=True).encode())
-    return {image_id: (known | new)[image_id] for image_id, _, _ in job.spans}
+    if store.exists(job.key):
+        return job.key
+    contents = read_spans(store, job.shard, [(offset, length) for _, offset, length in job.spans])
+    rows = [{"id": image_id, **_measured(data)} for (image_id, _, _), data in zip(job.spans, contents, strict=True)]
+    return manifest.write_part(store, job.key, "luma", rows)
+
+
+def _measured(data: bytes) -> Row:
+    try:
+        luma_u8 = codec.luma(data, limits=codec.STORED)
+    except DecodeError:
+        return {}
+    blur, flat_share = sharpness.score(luma_u8)
+    return {"blur": blur, "flat_share": None if flat_share != flat_share else flat_share, "print": prints.fingerprint(luma_u8)}

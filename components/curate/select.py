@@ -1,114 +1,112 @@
-"""Selection: scores in, one verdict per row out; a pure function of rows and settings (paper section 3.4).
+"""Selection: scores in, one verdict per row out; a query over the rows and the settings (paper section 3.4).
 
-The order of the rules is the order of the paper's stages. A row that fails one rule is not judged by the
-next, keeps its scores, and carries the first rule that rejected it.
+The order of the rules: a leak first, since no threshold may bring it back; then the paper's stages. A row that fails one
+rule is not judged by the next, keeps its scores, and carries the first rule that rejected it. Pictures of a trusted source
+are not ranked; everything else applies to them.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
+from components.backends.tables import Tables
 from components.curate.settings import CurateSettings
-
-Row = dict[str, Any]
 
 MINIMUM_SIDE_PX = 240
 """Side of one flatness patch; a smaller picture has none and is `too_small`."""
 
+_RULES = f"""case
+    when verdict <> 'kept' then ''
+    when leak is not null then 'leak'
+    when least(width_px, height_px) < {MINIMUM_SIDE_PX} then 'too_small'
+    when blur < $blur_minimum then 'blurred'
+    when blur > $blur_maximum then 'noisy'
+    when flat_share > $flat_share_maximum then 'flat'
+    else '' end"""
+"""The first rule that a row fails; a score equal to its limit passes."""
 
-def filter_reason(row: Mapping[str, Any], settings: CurateSettings) -> str:
-    """Name the first filter that a row fails; a score equal to its limit passes.
+PASSED = f"""select id, shard, "offset", length from scored
+where verdict = 'kept' and not trusted and {_RULES} = '' order by shard, "offset" """
+"""Pictures that are ranked by quality, unless they turn out to be a copy of a better one."""
+
+_STANDING = """create or replace table standing as
+with ruled as (select *, {rules} as rule from scored),
+passing as (
+    select id, origin, "group", trusted, quality,
+        case when "group" is null then 1 else row_number() over (
+            partition by "group" order by trusted desc, quality {direction} nulls last, id) end as nth,
+        first_value(origin) over (partition by "group" order by trusted desc, quality {direction} nulls last, id) as stands
+    from ruled
+    where verdict = 'kept' and rule = '' and (trusted or quality is not null)
+)
+select id, trusted, nth, case when nth > 1 then stands end as stands,
+    case when nth = 1 and not trusted then row_number() over (
+        partition by nth > 1 or trusted order by quality {direction}, id) end as place
+from passing"""
+
+_JUDGED = """create or replace table judged as
+with ruled as (select *, {rules} as rule from scored),
+reasoned as (
+    select ruled.*, standing.stands, case
+        when ruled.verdict <> 'kept' then ruled.reason
+        when rule <> '' then rule
+        when standing.id is null then 'no_quality'
+        when standing.nth > 1 then 'near_duplicate'
+        when standing.place > $kept then 'quality_rank'
+        else '' end as ruling
+    from ruled left join standing on standing.id = ruled.id and ruled.verdict = 'kept'
+)
+select reasoned.* exclude (rule, ruling, stands, leak) replace (
+    coalesce(reasoned."group", '') as "group",
+    case when reasoned.verdict = 'kept' and ruling <> '' then 'rejected' else reasoned.verdict end as verdict,
+    ruling as reason,
+    case ruling when 'leak' then leak when 'near_duplicate' then stands else reasoned.related end as related,
+    case when reasoned.verdict <> 'kept' then '' when sides.place <= $held_out then 'test' else 'train' end as split
+)
+from reasoned left join sides using (scene)"""
+
+_SIDES = """create or replace table sides as
+select scene, row_number() over (order by sha256(concat($seed, ':', scene)), scene) as place
+from (select distinct scene from scored where verdict = 'kept')"""
+
+
+def passed(tables: Tables, settings: CurateSettings) -> None:
+    """Make the table `passed` of the pictures whose quality is needed, from `scored`."""
+    tables.run(f"create or replace table passed as {PASSED}", limits(settings))
+
+
+def limits(settings: CurateSettings) -> dict[str, float]:
+    """The thresholds as parameters of the rules."""
+    return settings.model_dump(include={"blur_minimum", "blur_maximum", "flat_share_maximum"})
+
+
+def select(tables: Tables, settings: CurateSettings, *, higher_is_better: bool) -> int:
+    """Give every row of `scored` its verdict, reason, split and what it is related to, as the table `judged`.
+
+    No row is added or lost. Of a group of copies the one from a trusted source stays, then the best one, then the
+    smallest id; equal quality is cut by id.
 
     Args:
-        row: with `width_px`, `height_px`, `blur` and `flat_share`.
-        settings: the limits.
-
-    Returns:
-        `too_small`, `blurred`, `noisy`, `flat`, or an empty string.
-    """
-    if min(row["width_px"], row["height_px"]) < MINIMUM_SIDE_PX:
-        return "too_small"
-    if row["blur"] < settings.blur_minimum:
-        return "blurred"
-    if row["blur"] > settings.blur_maximum:
-        return "noisy"
-    if row["flat_share"] > settings.flat_share_maximum:
-        return "flat"
-    return ""
-
-
-def rank(rows: Iterable[Row], *, higher_is_better: bool) -> list[Row]:
-    """Order rows best first; equal quality is ordered by id, so the cut is the same everywhere."""
-    sign = -1 if higher_is_better else 1
-    return sorted(rows, key=lambda row: (sign * row["quality"], row["id"]))
-
-
-def near_duplicates(rows: Sequence[Row], *, distance: int) -> set[str]:
-    """Give the ids of rows that look like an earlier one.
-
-    Two hashes within 3 bits share at least one of their four 16-bit words, so only rows that share a word
-    are compared.
-
-    Args:
-        rows: best first, with `id` and `phash` (16 hexadecimal digits).
-        distance: largest Hamming distance that counts as the same picture, at most 3.
-    """
-    buckets: dict[tuple[int, str], list[int]] = defaultdict(list)
-    found: set[str] = set()
-    for row in rows:
-        words = [(start, row["phash"][start : start + 4]) for start in range(0, 16, 4)]
-        value = int(row["phash"], 16)
-        if any((value ^ other).bit_count() <= distance for word in words for other in buckets[word]):
-            found.add(row["id"])
-            continue
-        for word in words:
-            buckets[word].append(value)
-    return found
-
-
-def split_scenes(scenes: Iterable[str], settings: CurateSettings) -> dict[str, str]:
-    """Put whole scenes on the `train` or the `test` side.
-
-    At least one scene goes to each side when there are two or more; one scene alone is trained on.
-    """
-    known = set(scenes)
-    ordered = sorted(known, key=lambda scene: hashlib.sha256(f"{settings.split_seed}:{scene}".encode()).hexdigest())
-    held_out = min(max(1, round(settings.held_out_share * len(ordered))), max(0, len(ordered) - 1))
-    return {scene: "test" if index < held_out else "train" for index, scene in enumerate(ordered)}
-
-
-def select(rows: Sequence[Row], settings: CurateSettings, *, higher_is_better: bool) -> list[Row]:
-    """Give every row its verdict, reason and split; no row is added or lost.
-
-    Args:
-        rows: image rows with scores; rows that ingest rejected or failed pass through.
+        tables: with `scored`: image rows with scores, `group` (null for none) and `leak` (null, or what it leaks from).
         settings: limits, share to keep, split.
         higher_is_better: direction of `quality`.
+
+    Returns:
+        How many pictures were ranked.
     """
-    scenes = split_scenes((row["scene"] for row in rows if row["verdict"] == "kept"), settings)
-    judged = [row | {"split": scenes.get(row["scene"], "")} for row in rows]
-    reasons: dict[int, str] = {}
-    for index, row in enumerate(judged):
-        if row["verdict"] == "kept" and (reason := filter_reason(row, settings)):
-            reasons[index] = reason
-    reasons |= {
-        index: "no_quality"
-        for index, row in enumerate(judged)
-        if row["verdict"] == "kept" and index not in reasons and row["quality"] is None
-    }
-    passed = [row for index, row in enumerate(judged) if row["verdict"] == "kept" and index not in reasons]
-    ranked = rank(passed, higher_is_better=higher_is_better)
-    again = near_duplicates(ranked, distance=settings.duplicate_distance)
-    ranked = [row for row in ranked if row["id"] not in again]
-    kept = {row["id"] for row in ranked[: kept_of_ranked(len(ranked), settings.keep_share)]}
-    for index, row in enumerate(judged):
-        if row["verdict"] == "kept" and index not in reasons and row["id"] not in kept:
-            reasons[index] = "near_duplicate" if row["id"] in again else "quality_rank"
-    return [row | ({"verdict": "rejected", "reason": reasons[i]} if i in reasons else {}) for i, row in enumerate(judged)]
+    direction = "desc" if higher_is_better else "asc"
+    tables.run(_STANDING.format(rules=_RULES, direction=direction), limits(settings))
+    ranked = int(tables.one("select count(place) as n from standing")["n"])
+    tables.run(_SIDES, {"seed": str(settings.split_seed)})
+    scenes = int(tables.one("select count(*) as n from sides")["n"])
+    counts = {"kept": kept_of_ranked(ranked, settings.keep_share), "held_out": held_out(scenes, settings.held_out_share)}
+    tables.run(_JUDGED.format(rules=_RULES), limits(settings) | counts)
+    return ranked
+
+
+def held_out(scenes: int, share: float) -> int:
+    """How many scenes go to the test side: the share, but at least one scene to each side when there are two or more."""
+    return min(max(1, round(share * scenes)), max(0, scenes - 1))
 
 
 def kept_of_ranked(ranked: int, share: float) -> int:
@@ -116,7 +114,8 @@ def kept_of_ranked(ranked: int, share: float) -> int:
     return math.ceil(round(share * ranked, 9))
 
 
-def funnel(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+def funnel(tables: Tables, relation: str = "judged") -> dict[str, int]:
     """Count rows by `kept`, `rejected:<reason>` and `failed:<reason>`."""
-    names = (row["verdict"] if row["verdict"] == "kept" else f"{row['verdict']}:{row['reason']}" for row in rows)
-    return dict(sorted(Counter(names).items()))
+    sql = f"""select case when verdict = 'kept' then verdict else concat(verdict, ':', reason) end as name, count(*) as n
+        from {relation} group by name order by name"""  # noqa: S608
+    return {row["name"]: row["n"] for row in tables.rows(sql)}

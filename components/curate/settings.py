@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
@@ -30,3 +31,5 @@ class CurateSettings(Settings):
     """Share of the scenes that is kept for evaluation and never trained on."""
     split_seed: int = 0
     """Decides, with the scene's name, on which side of the split a scene stands."""
+    overrides: Mapping[str, str] = {}
+    """Broken rule of a contract -> "NAME: reason" of the person who lets it pass; recorded with the outcome."""

@@ -1,0 +1,34 @@
+"""Find the pictures that kill the process that decodes them, by halving."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from components.backends.engine import how_it_died
+from components.ingest.source import Entry
+
+Trial = Callable[[tuple[Entry, ...]], tuple[Callable[[Any], object], Any]]
+"""Gives the function and the job that try some entries in a process of their own."""
+
+TOO_SLOW = {-signal.SIGPROF, -signal.SIGVTALRM, -signal.SIGXCPU}
+"""Exit codes of a process that used up its processor time."""
+
+
+def poisoned(trial: Trial, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
+    """Give the entries that kill their process, each with `too_slow` or `decoder_crashed`.
+
+    One among n is found with 2 log2(n) processes.
+
+    Args:
+        trial: makes a call that reads and decodes some entries.
+        entries: what a dead worker had to do.
+    """
+    code = how_it_died(*trial(tuple(entries)))
+    if code is None:
+        return []
+    if len(entries) == 1:
+        return [(entries[0], "too_slow" if code in TOO_SLOW else "decoder_crashed")]
+    middle = len(entries) // 2
+    return [*poisoned(trial, entries[:middle]), *poisoned(trial, entries[middle:])]
