@@ -15,12 +15,12 @@ def ingest(sources: list[str], profile: str = "tiny", overrides: list[str] | Non
     """Store every picture of the sources and pin them in DVC.
 
     Args:
-        sources: `packaged:`, `folder:PATH` or plain paths.
+        sources: `KIND:WHERE?name=…&licence=…&trusted=true`, or plain paths; kinds are in components/ingest/sources.py.
         profile: name of a profile.
         overrides: `key=value` settings.
         home: state folder; empty is LUCIDFLUX_HOME or `.lucidflux`.
     """
     workspace = open_workspace(profile, overrides, home)
-    found = fingerprint(sources, workspace.profile.ingest)
-    manifest = tasks.run(tasks.ingest_images, workspace, sources, found)
+    found, total = fingerprint(sources, workspace.profile.ingest)
+    manifest = tasks.run(tasks.ingest_images, workspace, sources, found, total)
     return tasks.run(tasks.version_dataset, workspace, "photos", manifest)

@@ -42,7 +42,9 @@ class BackendSettings(Settings):
     weights: str = ""
     """Folder of third-party weights; empty is inside the home. LUCIDFLUX_WEIGHTS overrides it."""
     workers: Annotated[int, Field(gt=0)] = 2
-    """Local processes that decode and score."""
+    """Processes that decode and score."""
+    engine: str = ""
+    """Where they run: empty is this machine; `ray` starts a local Ray; `auto`, `ray://host:port` or `host:port` joins one."""
 
 
 class Profile(Settings):

@@ -84,13 +84,21 @@ KEEP: dict[str, Any] = {"persist_result": True, "result_serializer": "json"}
     **KEEP,
     **RETRY,
 )
-def ingest_images(workspace: Workspace, sources: list[str], fingerprint: str) -> Manifest:
+def ingest_images(workspace: Workspace, sources: list[str], fingerprint: str, total: int) -> Manifest:
     """Sources -> shards and image manifest."""
     from components.ingest.run import ingest
 
     del fingerprint  # it is the cache key
-    profile = workspace.profile
-    return ingest(sources, profile.ingest, objects=workspace.objects, workers=profile.backend.workers, progress=progress.get())
+    backend = workspace.profile.backend
+    return ingest(
+        sources,
+        workspace.profile.ingest,
+        objects=workspace.objects,
+        workers=backend.workers,
+        engine=backend.engine,
+        total=total,
+        progress=progress.get(),
+    )
 
 
 @task(
@@ -102,10 +110,18 @@ def ingest_images(workspace: Workspace, sources: list[str], fingerprint: str) ->
 def version_dataset(workspace: Workspace, name: str, manifest: Manifest) -> DatasetVersion:
     """Image manifest -> checked dataset version in DVC."""
     from components.backends import catalog, contracts, versioning
-    from components.backends import manifest as manifests
+    from components.backends.tables import Tables
 
-    rows = manifests.rows(workspace.store, manifest)
-    checked = contracts.check("ingest", rows, parameters={"rows": manifest.rows})
+    with Tables(workspace.store) as tables:
+        tables.manifest("images", manifest)
+        checked = contracts.check(
+            "ingest",
+            tables,
+            "images",
+            parameters={"rows": manifest.rows},
+            overrides=workspace.profile.ingest.overrides,
+            docs=workspace.docs,
+        )
     version = versioning.make_version(
         name,
         workspace.store,
@@ -120,18 +136,41 @@ def version_dataset(workspace: Workspace, name: str, manifest: Manifest) -> Data
 
 @task(
     name="curate-images",
-    cache_key_fn=_key("curate", lambda p: p["dataset"].manifest.sha256, lambda p: p["workspace"].profile.curate),
+    cache_key_fn=_key(
+        "curate",
+        lambda p: p["dataset"].manifest.sha256,
+        lambda p: p["workspace"].profile.curate,
+        lambda p: benchmarks(p["workspace"]),
+    ),
     **KEEP,
     **RETRY,
 )
 def curate_images(workspace: Workspace, dataset: DatasetVersion) -> Curation:
     """Dataset version -> a verdict for every row."""
-    from components.backends import catalog
-    from components.curate.run import curate
+    from components.backends import catalog, succession
+    from components.curate.run import Means, curate
 
-    profile = workspace.profile
-    made = curate(dataset, profile.curate, objects=workspace.objects, workers=profile.backend.workers, progress=progress.get())
-    return catalog.save(workspace.store, made)
+    backend, store = workspace.profile.backend, workspace.store
+    before = succession.history(store, dataset.name)
+    means = Means(
+        objects=workspace.objects,
+        workers=backend.workers,
+        engine=backend.engine,
+        weights=workspace.weights_folder,
+        reference=catalog.find(store, Curation, before[-1]).manifest if before else None,
+        docs=workspace.docs,
+        progress=progress.get(),
+    )
+    made = curate(dataset, workspace.profile.curate, means)
+    succession.append(store, dataset.name, made.manifest.sha256)
+    return catalog.save(store, made)
+
+
+def benchmarks(workspace: Workspace) -> list[dict[str, Any]]:
+    """The benchmarks that are registered now; a new one asks for a new curation."""
+    from components.curate.registered import registered
+
+    return [record.model_dump(mode="json") for record in registered(workspace.store)]
 
 
 @task(

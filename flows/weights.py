@@ -55,9 +55,8 @@ class Written(Record):
 
 
 def shelf(workspace: Workspace) -> Shelf:
-    """The weights folder: LUCIDFLUX_WEIGHTS, else the setting backend.weights, else inside the home."""
-    named = os.environ.get("LUCIDFLUX_WEIGHTS") or workspace.profile.backend.weights
-    return Shelf(Path(named).expanduser().absolute() if named else workspace.home / "weights")
+    """The weights of a workspace."""
+    return Shelf(workspace.weights_folder)
 
 
 def listing(workspace: Workspace) -> Listing:

@@ -75,6 +75,17 @@ class Workspace:
         """The DVC remote."""
         return self.profile.backend.dvc_remote or str(self.home / "remote")
 
+    @property
+    def weights_folder(self) -> Path:
+        """Third-party weights: LUCIDFLUX_WEIGHTS, else the setting backend.weights, else inside the home."""
+        named = os.environ.get("LUCIDFLUX_WEIGHTS") or self.profile.backend.weights
+        return Path(named).expanduser().absolute() if named else self.home / "weights"
+
+    @property
+    def docs(self) -> Path:
+        """Great Expectations' pages about the last checks."""
+        return self.home / "docs"
+
     @cached_property
     def base_hashes(self) -> dict[str, str]:
         """sha256 of every frozen part.
