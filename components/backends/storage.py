@@ -13,7 +13,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlparse
 
 import boto3
@@ -23,6 +23,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from components.errors import StorageError
 
 PART_BYTES = 8 << 20
+
+
+class Listed(NamedTuple):
+    """What a listing says of one object, without reading it."""
+
+    key: str
+    bytes: int
+    stamp: str
+    """Changes when the object changes: size and time of change, or the ETag."""
 
 
 class Storage(Protocol):
@@ -50,6 +59,9 @@ class Storage(Protocol):
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """Give every key below the prefix, sorted."""
+
+    def listing(self, prefix: str = "") -> Iterator[Listed]:
+        """Give every object below the prefix with its size and stamp, sorted by key."""
 
     def fetch(self, key: str) -> Path:
         """Give a local path of the object; a remote one is copied once and kept."""
@@ -139,6 +151,15 @@ class LocalStorage:
         below = self.folder / prefix.rpartition("/")[0]  # the deepest folder that holds every such key
         found = (path.relative_to(self.folder).as_posix() for path in below.rglob("*") if path.is_file())
         yield from sorted(key for key in found if key.startswith(prefix) and not is_partial(key))
+
+    def listing(self, prefix: str = "") -> Iterator[Listed]:
+        """See Storage.listing."""
+        for key in self.list(prefix):
+            try:
+                stat = self._path(key).stat()
+            except OSError as error:
+                raise missing(self.root, key, error) from error
+            yield Listed(key, stat.st_size, f"{stat.st_size}-{stat.st_mtime_ns}")
 
     def fetch(self, key: str) -> Path:
         """See Storage.fetch; a local object is its own copy."""
@@ -248,11 +269,16 @@ class S3Storage:
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """See Storage.list."""
+        return (listed.key for listed in self.listing(prefix))
+
+    def listing(self, prefix: str = "") -> Iterator[Listed]:
+        """See Storage.listing; pages are asked for as they are needed."""
         start = f"{self.prefix}/{prefix}" if self.prefix else prefix
         cut = len(self.prefix) + 1 if self.prefix else 0
         try:
             for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=start):
-                yield from (item["Key"][cut:] for item in page.get("Contents", ()))
+                for item in page.get("Contents", ()):
+                    yield Listed(item["Key"][cut:], int(item["Size"]), item["ETag"].strip('"'))
         except (ClientError, BotoCoreError) as error:
             raise missing(self.root, prefix, error) from error
 

@@ -49,6 +49,16 @@ def test_leftovers_of_a_killed_write_are_not_listed(tmp_path):
     assert list(store.list()) == ["a/x"]
 
 
+def test_a_listing_says_size_and_changes_its_stamp_with_the_content(tmp_path):
+    store = LocalStorage(tmp_path)
+    store.put("a/x", b"1")
+    (before,) = store.listing()
+    store.put("a/x", b"22")
+    (after,) = store.listing()
+    assert (before.key, before.bytes, after.bytes) == ("a/x", 1, 2)
+    assert before.stamp != after.stamp
+
+
 def test_a_folder_that_cannot_be_written_says_what_to_do(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_bytes(b"")
@@ -95,6 +105,7 @@ def test_s3_offers_what_a_folder_offers(s3, tmp_path):
     assert s3.read_range("a/x", 3, 4) == b"3456"
     assert s3.read("a/y") == b"from disk"
     assert list(s3.list("a/")) == ["a/x", "a/y"]
+    assert [(listed.key, listed.bytes) for listed in s3.listing("a/")] == [("a/x", 10), ("a/y", 9)]
     assert s3.exists("a/x")
     assert not s3.exists("a/z")
     assert Path(s3.fetch("a/x")).read_bytes() == b"0123456789"
