@@ -1,6 +1,8 @@
 import tarfile
 
-from components.backends.shards import write_shard
+import pytest
+
+from components.backends.shards import read_spans, write_shard, write_shards
 from components.backends.storage import LocalStorage
 
 MEMBERS = [("a.png", b"x" * 700), ("b.jpg", b""), ("c.png", b"z")]
@@ -37,3 +39,22 @@ def test_the_same_members_give_the_same_shard(tmp_path):
 def test_nothing_makes_no_shard(tmp_path):
     assert write_shard(LocalStorage(tmp_path), []) == []
     assert list(LocalStorage(tmp_path).list()) == []
+
+
+def test_pictures_are_cut_into_tars_by_their_size(tmp_path):
+    store = LocalStorage(tmp_path)
+    members = [(f"{number}.bin", bytes([number]) * size) for number, size in enumerate([4, 4, 4, 20, 1])]
+    placed = write_shards(store, iter(members), most_bytes=8)
+    shards = [place.shard for place in placed]
+    assert [shards.count(shard) for shard in dict.fromkeys(shards)] == [2, 1, 1, 1]
+    assert [store.read_range(*place) for place in placed] == [data for _, data in members]
+    assert write_shards(store, iter([]), most_bytes=8) == []
+
+
+@pytest.mark.parametrize("window", [1, 1000, 10_000])
+def test_spans_of_a_shard_are_read_in_windows(tmp_path, window):
+    store = LocalStorage(tmp_path)
+    members = [(f"{number}.bin", bytes([number]) * (number + 1)) for number in range(9)]
+    placed = write_shard(store, members)
+    spans = [(place.offset, place.length) for place in placed[::2]]
+    assert list(read_spans(store, placed[0].shard, spans, window=window)) == [data for _, data in members[::2]]

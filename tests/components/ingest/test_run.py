@@ -11,7 +11,8 @@ from components.imaging import codec
 from components.ingest import run
 from components.ingest.run import fingerprint, ingest
 from components.ingest.settings import IngestSettings
-from components.ingest.source import Entry
+from components.ingest.source import About, Entry, Fetched
+from components.ingest.sources import open_source
 
 SETTINGS = IngestSettings(shard_bytes=2000)
 
@@ -66,10 +67,11 @@ def test_workers_and_a_second_run_give_the_same_manifest(photos, tmp_path):
 
 
 def test_the_fingerprint_changes_with_a_file_and_not_by_itself(photos):
-    before = fingerprint([str(photos)], SETTINGS)
-    assert fingerprint([str(photos)], SETTINGS) == before
+    before, count = fingerprint([str(photos)], SETTINGS)
+    assert count == 7
+    assert fingerprint([str(photos)], SETTINGS) == (before, count)
     (photos / "new.png").write_bytes(picture(77))
-    assert fingerprint([str(photos)], SETTINGS) != before
+    assert fingerprint([str(photos)], SETTINGS) != (before, count)
 
 
 def test_a_folder_in_which_nothing_decodes_says_why(tmp_path):
@@ -86,28 +88,73 @@ def test_two_sources_of_one_name_are_refused(photos, tmp_path):
 
 
 class DeadlySource:
-    """A source one of whose pictures kills the worker that reads it."""
+    """A source some of whose pictures kill the worker that reads them."""
 
-    name = "deadly"
+    about = About("deadly")
+
+    def __init__(self, *deadly):
+        self.deadly = deadly
 
     def entries(self):
-        return [Entry(name, name, 10, "1") for name in ("bomb", "good")]
+        for number in range(16):
+            yield Entry(f"{number:02d}", f"scene{number}", 10, "1")
 
-    def read(self, origin):
-        if origin == "bomb" and multiprocessing.parent_process() is not None:
-            os._exit(9)
-        return picture(1)
-
-    def licence(self, origin):
-        return "own"
+    def read(self, entries):
+        for entry in entries:
+            if int(entry.origin) in self.deadly and multiprocessing.parent_process() is not None:
+                os._exit(9)
+            yield Fetched(entry, picture(int(entry.origin)))
 
 
-def test_a_picture_that_kills_its_process_costs_only_its_row(tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "open_source", lambda address, settings: DeadlySource())
+def test_pictures_that_kill_their_process_cost_only_their_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "open_source", lambda address, settings: DeadlySource(3, 12))
     store = LocalStorage(tmp_path)
-    rows = rows_of(store, ingest(["deadly:"], SETTINGS, objects=store.root, workers=2))
-    assert rows["deadly/good"]["verdict"] == "kept"
-    assert (rows["deadly/bomb"]["verdict"], rows["deadly/bomb"]["reason"]) == ("failed", "decoder_crashed")
+    rows = rows_of(store, ingest(["deadly:"], IngestSettings(), objects=store.root, workers=2))
+    failed = {name: row["reason"] for name, row in rows.items() if row["verdict"] != "kept"}
+    assert failed == {"deadly/03": "decoder_crashed", "deadly/12": "decoder_crashed"}
+    assert len(rows) == 16
+
+
+class Counting:
+    """A folder source that tells which entries it read, through a file that workers share."""
+
+    def __init__(self, source, told):
+        self.source, self.told, self.about = source, told, source.about
+
+    def entries(self):
+        return self.source.entries()
+
+    def read(self, entries):
+        with self.told.open("a") as file:
+            file.writelines(f"{entry.origin}\n" for entry in entries)
+        return self.source.read(entries)
+
+
+def test_what_a_killed_run_had_finished_is_not_read_again(photos, tmp_path, monkeypatch):
+    told = tmp_path / "told"
+    monkeypatch.setattr(run, "open_source", lambda address, settings: Counting(open_source(address, settings), told))
+    settings = IngestSettings(shard_pictures=2)
+    store = LocalStorage(tmp_path / "objects")
+    first = ingest([str(photos)], settings, objects=store.root)
+    assert len(told.read_text().split()) == 7
+    done = sorted(store.list("parts/"))
+    (store.folder / done[0]).unlink()
+    told.unlink()
+    assert ingest([str(photos)], settings, objects=store.root) == first
+    assert 1 <= len(told.read_text().split()) <= 2
+
+
+def test_licence_trust_and_name_of_a_source_go_into_its_rows(photos, tmp_path):
+    store = LocalStorage(tmp_path / "objects")
+    rows = rows_of(store, ingest([f"{photos}?name=lsdir&licence=CC BY&trusted=true"], SETTINGS, objects=store.root))
+    row = rows["lsdir/0.png"]
+    assert (row["source"], row["licence"], row["trusted"], row["frames"]) == ("lsdir", "CC BY", True, 1)
+
+
+def test_a_repeated_picture_names_the_one_that_stands_for_it(photos, tmp_path):
+    store = LocalStorage(tmp_path / "objects")
+    rows = rows_of(store, ingest([str(photos)], SETTINGS, objects=store.root))
+    assert rows["photos/again.png"]["related"] == "photos/2.png"
 
 
 def test_a_decode_error_survives_the_way_back_from_a_worker():
