@@ -123,6 +123,11 @@ class Tables:
         for piece in self._result(sql, values).to_arrow_reader(batch):
             yield from piece.to_pylist()
 
+    def tuples(self, sql: str, values: Values = (), *, batch: int = 8192) -> Iterator[tuple[Any, ...]]:
+        """Give the rows one by one as tuples, several times as fast as `stream`."""
+        for piece in self._result(sql, values).to_arrow_reader(batch):
+            yield from zip(*(column.to_pylist() for column in piece.columns), strict=True)
+
     def batches(self, sql: str, values: Values = (), *, batch: int = manifests.GROUP_ROWS) -> Iterator[pa.RecordBatch]:
         """Give the result as Arrow record batches."""
         yield from self._result(sql, values).to_arrow_reader(batch)

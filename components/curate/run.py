@@ -88,7 +88,7 @@ def curate(dataset: DatasetVersion, settings: CurateSettings, means: Means) -> C
 def measure(tables: Tables, means: Means) -> list[str]:
     """Score the luma of every kept row of `images`, as `luma` and `sharpness`; give the keys of the parts."""
     shards = int(tables.one("select count(distinct shard) as n from images where verdict = 'kept'")["n"])
-    jobs = score.jobs(means.objects, tables.stream(score.JOBS))
+    jobs = score.jobs(means.objects, tables.tuples(score.JOBS))
     keys = map_shards(
         score.score_luma,
         jobs,

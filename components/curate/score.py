@@ -6,6 +6,7 @@ No score drops anything. A shard's scores are a part, so that a killed run and a
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -44,10 +45,10 @@ def shard_stem(shard: str) -> str:
     return shard.rpartition("/")[2].removesuffix(".tar")
 
 
-def jobs(objects: str, rows: Iterable[Row]) -> Iterator[LumaJob]:
-    """Group rows that come shard by shard, lazily."""
-    for shard, group in itertools.groupby(rows, key=lambda row: str(row["shard"])):
-        yield LumaJob(objects, shard, tuple((row["id"], row["offset"], row["length"]) for row in group))
+def jobs(objects: str, rows: Iterable[tuple[str, str, int, int]]) -> Iterator[LumaJob]:
+    """Group the rows of JOBS, which come shard by shard, lazily."""
+    for shard, group in itertools.groupby(rows, key=operator.itemgetter(0)):
+        yield LumaJob(objects, shard, tuple((image_id, offset, length) for _, image_id, offset, length in group))
 
 
 def score_luma(job: LumaJob) -> str:

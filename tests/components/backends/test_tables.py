@@ -76,3 +76,9 @@ def test_a_closed_session_leaves_nothing_on_disk(store, tmp_path, monkeypatch):
         tables.run("create table t as select range as i from range(100000)")
         assert list(tmp_path.glob("lucidflux-tables-*"))
     assert not list(tmp_path.glob("lucidflux-tables-*"))
+
+
+def test_tuples_are_the_rows_of_a_stream(store):
+    with Tables(store) as tables:
+        tables.table("given", "quality", [{"id": "a", "value": 1.0}, {"id": "b", "value": None}])
+        assert list(tables.tuples("select * from given order by id", batch=1)) == [("a", 1.0), ("b", None)]
