@@ -71,6 +71,8 @@ class DatasetVersion(Record):
     expectations: Expectations
     git_revision: str
     """Revision of the program that made it; not part of any hash."""
+    curated: Manifest | None = None
+    """What curation decided of the same rows, where it is pinned beside the image manifest."""
 
 
 class Curation(Record):

@@ -14,7 +14,9 @@ R = TypeVar("R", bound=Record)
 def record_name(record: Record) -> str:
     """The hash or id that names a record."""
     match record:
-        case DatasetVersion() | Curation() | PairSet():
+        case DatasetVersion():
+            return (record.curated or record.manifest).sha256
+        case Curation() | PairSet():
             return record.manifest.sha256
         case TrainRun():
             return record.run_id
@@ -51,6 +53,18 @@ def find(store: Storage, kind: type[R], name: str) -> R:
         what = "more than one" if matches else "no"
         raise ManifestError(f"There is {what} {kind.__name__} '{name}'. Known: {shown}.")
     return kind.model_validate_json(store.read(_key(kind, matches[0])))
+
+
+def every(store: Storage, kind: type[R]) -> list[tuple[R, float]]:
+    """Read all records of a kind, the last saved one last.
+
+    Returns:
+        (record, time of its file in seconds since 1970). Of a remote store it is the time of the local copy. Times are
+        for ordering and for people; no hash knows them.
+    """
+    keys = list(store.list(f"records/{kind.__name__}/"))
+    found = [(kind.model_validate_json(store.read(key)), store.fetch(key).stat().st_mtime) for key in keys]
+    return sorted(found, key=lambda pair: pair[1])
 
 
 def _key(kind: type[Record], name: str) -> str:

@@ -1,7 +1,8 @@
 """Dataset versions in DVC, with or without git; the one home of dvc.
 
-A version is one tracked folder: `images.parquet` and the shards that its rows point into. DVC therefore
-sees a few large files and never one per picture. Everything DVC writes stays inside the workspace folder.
+A version is one tracked folder: `images.parquet`, once it was curated also `curated.parquet`, and the shards that
+their rows point into. DVC therefore sees a few large files and never one per picture. Everything DVC writes stays
+inside the workspace folder.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from components.backends import manifest as manifests
 from components.backends.storage import LocalStorage, Storage, file_sha256
@@ -24,7 +25,18 @@ from components.records import DatasetVersion, Expectations, Manifest
 
 FOLDER = "data"
 TABLE = "images.parquet"
+CURATED = "curated.parquet"
 _LOGGERS = ("dvc", "dvc_data", "dvc_objects")
+
+
+class Pulled(NamedTuple):
+    """What a pull left in its target."""
+
+    manifest: Path
+    curated: Path | None
+    written: int
+    """Files that were not there, or not as they should be."""
+    unchanged: int
 
 
 def make_version(
@@ -53,33 +65,41 @@ def make_version(
     Raises:
         VersionError: DVC or the remote refused; says why.
     """
-    with _repository(workspace, remote) as repository:
-        folder = workspace.absolute() / FOLDER
-        _fill(folder, store, manifest)
-        out = repository.add(str(folder))[0].outs[0]
-        repository.push(str(folder.with_suffix(".dvc")))
-        return DatasetVersion(
-            name=name,
-            dvc_md5=out.hash_info.value,
-            files=out.meta.nfiles,
-            bytes=out.meta.size,
-            manifest=manifest,
-            expectations=expectations,
-            git_revision=git_revision,
-        )
+    pinned = _pin(store, {TABLE: manifest}, workspace=workspace, remote=remote)
+    return DatasetVersion(name=name, manifest=manifest, expectations=expectations, git_revision=git_revision, **pinned)
 
 
-def pull_version(version: DatasetVersion, *, workspace: Path, remote: str, target: Path) -> Path:
+def add_curated(
+    version: DatasetVersion, store: Storage, curated: Manifest, *, workspace: Path, remote: str, git_revision: str
+) -> DatasetVersion:
+    """Pin what curation decided beside the image manifest and the shards of a version, as a version of its own.
+
+    The hash is a function of both manifests and the shards; only the curated manifest is uploaded.
+
+    Args:
+        version: what `make_version` gave, or this function for another curation.
+        store: holds the manifests and the shards.
+        curated: image rows of the same pictures with their verdicts.
+        workspace: folder of the DVC repository.
+        remote: folder or s3://bucket/prefix.
+        git_revision: revision of the program that curated.
+
+    Raises:
+        VersionError: DVC or the remote refused; says why.
+    """
+    pinned = _pin(store, {TABLE: version.manifest, CURATED: curated}, workspace=workspace, remote=remote)
+    return version.model_copy(update={"curated": curated, "git_revision": git_revision, **pinned})
+
+
+def pull_version(version: DatasetVersion, *, workspace: Path, remote: str, target: Path) -> Pulled:
     """Bring a dataset version back from the remote; needs the record and nothing else.
 
     Args:
         version: the record that `make_version` gave, perhaps on another machine.
         workspace: folder of a DVC repository, which may be new.
         remote: the remote that the version was pushed to.
-        target: receives `images.parquet` and `shards/`; files that are already right are left alone.
-
-    Returns:
-        Path of the manifest file.
+        target: receives `images.parquet`, `curated.parquet` if there is one, and `shards/`; files that are already right
+            are left alone.
 
     Raises:
         VersionError: the remote does not hold the version, or a file came back changed.
@@ -89,9 +109,9 @@ def pull_version(version: DatasetVersion, *, workspace: Path, remote: str, targe
         pulled.mkdir(parents=True, exist_ok=True)
         write_pin(pulled / f"{FOLDER}.dvc", version)
         repository.pull(str(pulled / f"{FOLDER}.dvc"))
-        _copy(pulled / FOLDER, target, version)
+        written, unchanged = _copy(pulled / FOLDER, target, version)
         shutil.rmtree(pulled)
-    return target / TABLE
+    return Pulled(target / TABLE, target / CURATED if version.curated else None, written, unchanged)
 
 
 def read_pin(data_dvc: Path) -> str | None:
@@ -115,27 +135,41 @@ def write_pin(data_dvc: Path, version: DatasetVersion) -> None:
     LocalStorage(data_dvc.parent).put(data_dvc.name, ("\n".join(lines) + "\n").encode())
 
 
-def _fill(folder: Path, store: Storage, manifest: Manifest) -> None:
+def _pin(store: Storage, tables: Mapping[str, Manifest], *, workspace: Path, remote: str) -> dict[str, Any]:
+    """Track manifests and their shards, push them, and give the fields of a version that DVC decides."""
+    with _repository(workspace, remote) as repository:
+        folder = workspace.absolute() / FOLDER
+        _fill(folder, store, tables)
+        out = repository.add(str(folder))[0].outs[0]
+        repository.push(str(folder.with_suffix(".dvc")))
+        return {"dvc_md5": out.hash_info.value, "files": out.meta.nfiles, "bytes": out.meta.size}
+
+
+def _fill(folder: Path, store: Storage, tables: Mapping[str, Manifest]) -> None:
     """Make the tracked folder anew from hard links, or copies where links cannot be made."""
-    manifests.checked(store, manifest)
-    rows = manifests.query(store, manifest, "select distinct shard from rows where shard <> '' order by shard")
+    files: dict[str, Path] = {}
+    for name, manifest in tables.items():
+        files[name] = manifests.checked_path(store, manifest)
+        rows = manifests.query(store, manifest, "select distinct shard from rows where shard <> '' order by shard")
+        files |= {row["shard"]: store.fetch(row["shard"]) for row in rows}
     shutil.rmtree(folder, ignore_errors=True)
-    for key, name in [(manifest.uri, TABLE), *((row["shard"], row["shard"]) for row in rows)]:
+    for name, source in files.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        source = store.fetch(key)
         try:
             os.link(source, target)
         except OSError:
             shutil.copyfile(source, target)
 
 
-def _copy(pulled: Path, target: Path, version: DatasetVersion) -> None:
-    """Copy what came back after comparing it with the hashes that name it."""
+def _copy(pulled: Path, target: Path, version: DatasetVersion) -> tuple[int, int]:
+    """Copy what came back after comparing it with the hashes that name it; counts files written and left alone."""
     store = LocalStorage(target)
-    for path in sorted(path for path in pulled.rglob("*") if path.is_file()):
+    named = {TABLE: version.manifest.sha256} | ({CURATED: version.curated.sha256} if version.curated else {})
+    written, found = 0, sorted(path for path in pulled.rglob("*") if path.is_file())
+    for path in found:
         key = path.relative_to(pulled).as_posix()
-        expected = version.manifest.sha256 if key == TABLE else path.stem
+        expected = named.get(key, path.stem)
         if file_sha256(path) != expected:
             raise VersionError(
                 f"Expected {key} of {version.name} to hash to {expected[:12]}, it was changed in the remote or in the "
@@ -143,6 +177,8 @@ def _copy(pulled: Path, target: Path, version: DatasetVersion) -> None:
             )
         if not (store.exists(key) and file_sha256(store.fetch(key)) == expected):
             store.put_file(key, path)
+            written += 1
+    return written, len(found) - written
 
 
 @contextmanager

@@ -9,8 +9,8 @@ import pytest
 from components.backends import manifest
 from components.backends.shards import write_shard
 from components.backends.storage import LocalStorage, file_sha256
-from components.backends.versioning import make_version, pull_version, read_pin, write_pin
-from components.errors import VersionError
+from components.backends.versioning import add_curated, make_version, pull_version, read_pin, write_pin
+from components.errors import ManifestError, VersionError
 from components.records import Expectations
 
 CHECKED = Expectations(suite="ingest", passed=True, evaluated=1)
@@ -31,6 +31,18 @@ def version(home, *pictures, remote=None):
     store, made = dataset(home / "objects", *pictures)
     place = str(remote or home / "remote")
     return make_version("photos", store, made, workspace=home / "dvc", remote=place, expectations=CHECKED, git_revision="abc")
+
+
+def curated(home, made, *kept, remote=None):
+    """The version with a curation beside it that keeps only some pictures."""
+    store = LocalStorage(home / "objects")
+    rows = [
+        row | ({} if row["id"] in kept else {"verdict": "rejected", "reason": "flat"})
+        for row in manifest.rows(store, made.manifest)
+    ]
+    decided = manifest.write(store, "images", rows, parent=made.manifest.sha256)
+    place = str(remote or home / "remote")
+    return add_curated(made, store, decided, workspace=home / "dvc", remote=place, git_revision="def")
 
 
 def uploaded(remote):
@@ -70,8 +82,9 @@ def test_shards_are_linked_and_not_copied_into_the_workspace(tmp_path):
 def test_a_version_is_pulled_into_an_empty_folder_without_git(tmp_path):
     made = version(tmp_path / "here", "x", "y")
     there = tmp_path / "there"
-    table = pull_version(made, workspace=there / "dvc", remote=str(tmp_path / "here" / "remote"), target=there / "photos")
-    assert file_sha256(table) == made.manifest.sha256
+    pulled = pull_version(made, workspace=there / "dvc", remote=str(tmp_path / "here" / "remote"), target=there / "photos")
+    assert file_sha256(pulled.manifest) == made.manifest.sha256
+    assert (pulled.curated, pulled.written, pulled.unchanged) == (None, 2, 0)
     shard = next((there / "photos" / "shards").iterdir())
     assert file_sha256(shard) == shard.stem
 
@@ -79,9 +92,39 @@ def test_a_version_is_pulled_into_an_empty_folder_without_git(tmp_path):
 def test_an_older_version_is_pulled_after_a_newer_one_was_made(tmp_path):
     old, new = version(tmp_path, "x"), version(tmp_path, "x", "y")
     assert old.dvc_md5 != new.dvc_md5
-    table = pull_version(old, workspace=tmp_path / "dvc", remote=str(tmp_path / "remote"), target=tmp_path / "out")
-    assert file_sha256(table) == old.manifest.sha256
+    pulled = pull_version(old, workspace=tmp_path / "dvc", remote=str(tmp_path / "remote"), target=tmp_path / "out")
+    assert file_sha256(pulled.manifest) == old.manifest.sha256
     assert read_pin(tmp_path / "dvc" / "data.dvc") == new.dvc_md5
+
+
+def test_a_curation_is_pinned_beside_the_same_shards(tmp_path):
+    plain = version(tmp_path, "x", "y")
+    before = set(uploaded(tmp_path / "remote"))
+    made = curated(tmp_path, plain, "x")
+    assert (made.manifest, made.files, made.git_revision) == (plain.manifest, 3, "def")
+    assert made.dvc_md5 != plain.dvc_md5
+    assert len(set(uploaded(tmp_path / "remote")) - before) == 2, "the curated manifest and the list of the folder"
+    assert curated(tmp_path / "b", version(tmp_path / "b", "x", "y"), "x") == made
+    assert curated(tmp_path, made, "y").dvc_md5 != made.dvc_md5
+
+
+def test_a_curation_is_pulled_and_a_second_pull_writes_nothing(tmp_path):
+    made = curated(tmp_path, version(tmp_path, "x", "y"), "x")
+    there = {"workspace": tmp_path / "w", "remote": str(tmp_path / "remote"), "target": tmp_path / "out"}
+    first = pull_version(made, **there)
+    assert file_sha256(first.curated) == made.curated.sha256
+    assert (first.written, first.unchanged) == (3, 0)
+    first.curated.write_bytes(b"spoilt")
+    assert pull_version(made, **there)[2:] == (1, 2)
+    assert pull_version(made, **there)[2:] == (0, 3)
+
+
+def test_a_manifest_that_changed_in_the_store_is_not_pinned(tmp_path):
+    _, made = dataset(tmp_path / "objects", "x")
+    path = tmp_path / "objects" / made.uri
+    path.write_bytes(path.read_bytes() + b"!")
+    with pytest.raises(ManifestError, match="changed"):
+        version(tmp_path, "x")
 
 
 def test_pulling_from_the_wrong_remote_gives_dvcs_reason(tmp_path):
