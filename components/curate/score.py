@@ -60,11 +60,12 @@ def score_luma(job: LumaJob) -> str:
     if store.exists(job.key):
         return job.key
     contents = read_spans(store, job.shard, [(offset, length) for _, offset, length in job.spans])
-    rows = [{"id": image_id, **_measured(data)} for (image_id, _, _), data in zip(job.spans, contents, strict=True)]
+    rows = [{"id": image_id, **measured(data)} for (image_id, _, _), data in zip(job.spans, contents, strict=True)]
     return manifest.write_part(store, job.key, "luma", rows)
 
 
-def _measured(data: bytes) -> Row:
+def measured(data: bytes) -> Row:
+    """Blur, flat share and print of one file; nothing for one that does not decode."""
     try:
         luma_u8 = codec.luma(data, limits=codec.STORED)
     except DecodeError:
