@@ -86,9 +86,7 @@ class _Cut:
             self.next = next(self.waiting, None)
 
 
-def read_spans(
-    store: Storage, shard: str, spans: Sequence[tuple[int, int]], *, window: int = WINDOW_BYTES
-) -> Iterator[bytes]:
+def read_spans(store: Storage, shard: str, spans: Sequence[tuple[int, int]], *, window: int = WINDOW_BYTES) -> Iterator[bytes]:
     """Give the bytes of pictures of one shard, in few large reads.
 
     Args:

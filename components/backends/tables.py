@@ -82,7 +82,7 @@ class Tables:
         columns = ", ".join(f'"{column}"' for column in manifests.SCHEMAS[kind].names)
         for start in range(0, len(keys), FILES_A_VIEW):
             paths = [str(self.store.fetch(key)) for key in keys[start : start + FILES_A_VIEW]]
-            self.connection.execute(f'insert into "{name}" select {columns} from read_parquet(?)', [paths])  # noqa: S608
+            self.connection.execute(f'insert into "{name}" select {columns} from read_parquet(?)', [paths])
 
     def view(self, name: str, kind: str, keys: Sequence[str]) -> None:
         """Let `name` stand for the rows of part files without copying them; each query reads only the columns it names.
@@ -95,12 +95,12 @@ class Tables:
             return
         columns = ", ".join(f'"{column}"' for column in manifests.SCHEMAS[kind].names)
         paths = ", ".join("'" + str(self.store.fetch(key)).replace("'", "''") + "'" for key in keys)
-        self.connection.execute(f'create or replace view "{name}" as select {columns} from read_parquet([{paths}])')  # noqa: S608
+        self.connection.execute(f'create or replace view "{name}" as select {columns} from read_parquet([{paths}])')
 
     def table(self, name: str, kind: str, rows: Sequence[Mapping[str, Any]] = ()) -> None:
         """Make a table with the columns of a kind, and put rows into it."""
         self.connection.register("_given", manifests.table(kind, rows))
-        self.connection.execute(f'create or replace table "{name}" as select * from _given')  # noqa: S608
+        self.connection.execute(f'create or replace table "{name}" as select * from _given')
         self.connection.unregister("_given")
 
     def run(self, sql: str, values: Values = ()) -> None:
@@ -145,19 +145,19 @@ class Tables:
             ManifestError: the query gives a column that the kind does not know.
         """
         schema = manifests.SCHEMAS[kind]
-        given = self.connection.sql(f"select * from ({sql}) limit 0").columns  # noqa: S608
+        given = self.connection.sql(f"select * from ({sql}) limit 0").columns
         if unknown := set(given) - set(schema.names):
             raise ManifestError(f"Expected the columns of a {kind} manifest, got also: {', '.join(sorted(unknown))}.")
         columns = ", ".join(f'"{name}"' if name in given else f'null as "{name}"' for name in schema.names)
         order = ", ".join(f'"{name}"' for name in manifests.ORDER[kind])
-        ordered = self.batches(f"select {columns} from ({sql}) order by {order}")  # noqa: S608
+        ordered = self.batches(f"select {columns} from ({sql}) order by {order}")
         return manifests.write_batches(self.store, kind, ordered, parent=parent, settings=settings)
 
     def part(self, kind: str, sql: str, key: str) -> str:
         """Write the rows of a query as one part, in the order of its columns, and give the key back."""
         schema = manifests.SCHEMAS[kind]
         columns = ", ".join(f'"{name}"' for name in schema.names)
-        found = self._result(f"select {columns} from ({sql}) order by all", ()).to_arrow_table()  # noqa: S608
+        found = self._result(f"select {columns} from ({sql}) order by all", ()).to_arrow_table()
         return manifests.put_part(self.store, key, found.cast(schema))
 
     def _result(self, sql: str, values: Values) -> Any:

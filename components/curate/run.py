@@ -123,7 +123,7 @@ def _remembered(tables: Tables, store: Storage, kind: str, named: str, find: Cal
         tables.parts(kind, kind, [key])
         return
     find()
-    tables.part(kind, f'select * from "{kind}"', key)  # noqa: S608 (one of two names)
+    tables.part(kind, f'select * from "{kind}"', key)
 
 
 def _rank_quality(tables: Tables, store: Storage, settings: CurateSettings, means: Means) -> None:

@@ -6,6 +6,7 @@ No score drops anything. A shard's scores are a part, so that a killed run and a
 from __future__ import annotations
 
 import itertools
+import math
 import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from components.records import content_hash
 Row = dict[str, Any]
 
 OPERATOR = f"luma-{content_hash(sharpness.OPERATOR, prints.OPERATOR)[:12]}"
-JOBS = "select shard, id, \"offset\", length from images where verdict = 'kept' order by shard, \"offset\""
+JOBS = 'select shard, id, "offset", length from images where verdict = \'kept\' order by shard, "offset"'
 """Rows that `jobs` groups."""
 
 
@@ -71,4 +72,4 @@ def measured(data: bytes) -> Row:
     except DecodeError:
         return {}
     blur, flat_share = sharpness.score(luma_u8)
-    return {"blur": blur, "flat_share": None if flat_share != flat_share else flat_share, "print": prints.fingerprint(luma_u8)}
+    return {"blur": blur, "flat_share": None if math.isnan(flat_share) else flat_share, "print": prints.fingerprint(luma_u8)}

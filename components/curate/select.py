@@ -117,5 +117,5 @@ def kept_of_ranked(ranked: int, share: float) -> int:
 def funnel(tables: Tables, relation: str = "judged") -> dict[str, int]:
     """Count rows by `kept`, `rejected:<reason>` and `failed:<reason>`."""
     sql = f"""select case when verdict = 'kept' then verdict else concat(verdict, ':', reason) end as name, count(*) as n
-        from {relation} group by name order by name"""  # noqa: S608
+        from {relation} group by name order by name"""
     return {row["name"]: row["n"] for row in tables.rows(sql)}

@@ -78,7 +78,7 @@ def _wait_for(process, home, pattern):
 
 
 def test_killed_during_curate_train_and_evaluate_it_ends_with_the_same_hashes(quickstarted, tmp_path):
-    for pattern in ("objects/scores/*/*.json", "work/train-*/checkpoints/step-*", "work/evaluate-*/*/*/scores.json"):
+    for pattern in ("objects/scores/luma-*/*.parquet", "work/train-*/checkpoints/step-*", "work/evaluate-*/*/*/scores.json"):
         process = subprocess.Popen(
             command(tmp_path, "quickstart"),
             cwd=ROOT,

@@ -35,7 +35,9 @@ def tables(tmp_path):
 def judge(tables, rows, settings=SETTINGS, *, higher_is_better=True, leaks=()):
     tables.table("given", "images", rows)
     tables.table("leaks", "leaks", [{"id": name, "benchmark": "set5", "benchmark_id": "b1"} for name in leaks])
-    tables.run("create view scored as select given.*, benchmark || '/' || benchmark_id as leak from given left join leaks using (id)")
+    tables.run(
+        "create view scored as select given.*, benchmark || '/' || benchmark_id as leak from given left join leaks using (id)"
+    )
     select(tables, settings, higher_is_better=higher_is_better)
     return {found["id"]: found for found in tables.rows("select * from judged")}
 
@@ -70,7 +72,9 @@ def test_the_share_is_rounded_up_and_the_best_stay(tables):
     assert reasons(judged) == {"a": "quality_rank", "b": "", "c": "quality_rank", "d": "", "e": ""}
 
 
-@pytest.mark.parametrize(("ranked", "share", "kept"), [(5, 0.2, 1), (6, 0.2, 2), (10, 0.3, 3), (0, 0.2, 0), (1_280_000, 0.2, 256_000)])
+@pytest.mark.parametrize(
+    ("ranked", "share", "kept"), [(5, 0.2, 1), (6, 0.2, 2), (10, 0.3, 3), (0, 0.2, 0), (1_280_000, 0.2, 256_000)]
+)
 def test_the_kept_are_exactly_the_share_rounded_up(ranked, share, kept):
     assert kept_of_ranked(ranked, share) == kept
 
