@@ -6,6 +6,7 @@ LucidfluxError                what was expected, what came, what to do next
 |-- SourceError               an input folder, bucket or list cannot be read or holds nothing
 |-- DecodeError               one picture cannot be decoded; `reason` is its verdict
 |-- StorageError              an object is missing, cut or cannot be written
+|-- WorkerError               a worker process died over a job twice, or cannot start
 |-- ManifestError             a manifest is missing, changed or of another kind
 |-- ContractError             an expectation failed; names the rows
 |-- WeightsError              a weight file is missing, changed or of another shape
@@ -61,6 +62,10 @@ class DecodeError(LucidfluxError):
 
 class StorageError(LucidfluxError):
     """An object is missing, cut or cannot be written."""
+
+
+class WorkerError(LucidfluxError):
+    """A worker process died over a job twice, or cannot start."""
 
 
 class ManifestError(LucidfluxError):
