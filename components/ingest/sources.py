@@ -7,17 +7,21 @@ from collections.abc import Callable, Mapping
 from components.errors import lookup
 from components.ingest.folder import FolderSource
 from components.ingest.packaged import PackagedSource
+from components.ingest.s3 import S3Source
 from components.ingest.settings import IngestSettings
 from components.ingest.source import Address, Source, parse_address
+from components.ingest.tars import TarSource
 
 SOURCES: Mapping[str, Callable[[Address, IngestSettings], Source]] = {
     "folder": FolderSource.open,
     "packaged": PackagedSource.open,
+    "s3": S3Source.open,
+    "tar": TarSource.open,
 }
 
 
 def open_source(address: str, settings: IngestSettings) -> Source:
-    """Open `packaged:` (photos inside installed packages), `folder:PATH` or a plain path.
+    """Open a plain path, `folder:PATH`, `packaged:` (photos inside installed packages), `s3://BUCKET/PREFIX` or `tar:PLACE`.
 
     Raises:
         UnknownName: for a kind that is not in SOURCES.

@@ -1,27 +1,36 @@
+import pickle
+
 import pytest
 
-from components.errors import DecodeError, SourceError, UnknownName
+from components.errors import SourceError, UnknownName
 from components.imaging import codec
-from components.ingest.folder import FolderSource
-from components.ingest.packaged import PHOTOS, PackagedSource, _starts
+from components.ingest.packaged import PHOTOS, _starts
 from components.ingest.settings import IngestSettings
-from components.ingest.sources import open_source
+from components.ingest.source import About
+from components.ingest.sources import SOURCES, open_source
 
 SETTINGS = IngestSettings()
+
+
+def folder(path, max_bytes=9):
+    return open_source(str(path), IngestSettings(max_bytes=max_bytes))
+
+
+def read(source):
+    return {got.entry.origin: got.data or got.reason for got in source.read(list(source.entries()))}
 
 
 def test_a_folder_lists_everything_but_hidden_files_and_notes(tmp_path):
     for name in ("b.jpg", "sub/a.png", "sub/labels.csv", ".hidden.png", ".d/c.png", "noext"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    assert [entry.origin for entry in FolderSource(tmp_path, max_bytes=9).entries()] == ["b.jpg", "noext", "sub/a.png"]
+    assert [entry.origin for entry in folder(tmp_path).entries()] == ["b.jpg", "noext", "sub/a.png"]
 
 
 def test_a_file_over_the_limit_fails_before_it_is_read(tmp_path):
     (tmp_path / "big.jpg").write_bytes(b"0123456789")
-    with pytest.raises(DecodeError) as caught:
-        FolderSource(tmp_path, max_bytes=9).read("big.jpg")
-    assert caught.value.reason == "too_many_bytes"
+    (tmp_path / "edge.jpg").write_bytes(b"012345678")
+    assert read(folder(tmp_path)) == {"big.jpg": "too_many_bytes", "edge.jpg": b"012345678"}
 
 
 @pytest.mark.parametrize(("name", "message"), [("missing", "does not exist"), ("file.jpg", "is a file"), ("empty", "found none")])
@@ -29,7 +38,7 @@ def test_a_source_without_photos_says_what_it_found(tmp_path, name, message):
     (tmp_path / "file.jpg").write_bytes(b"x")
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match=message):
-        open_source(str(tmp_path / name), SETTINGS).entries()
+        list(folder(tmp_path / name).entries())
 
 
 def test_an_unknown_kind_gets_a_suggestion():
@@ -37,12 +46,31 @@ def test_an_unknown_kind_gets_a_suggestion():
         open_source("foldr:/x", SETTINGS)
 
 
+@pytest.mark.parametrize(
+    ("address", "about"),
+    [
+        ("folder:/data/lsdir?trusted=true&licence=CC BY-NC", About("lsdir", "CC BY-NC", trusted=True)),
+        ("packaged:?name=first", About("first")),
+        ("s3://bucket/some/photos/", About("photos")),
+        ("s3://bucket", About("bucket")),
+        ("tar:/data/shard-0.tar", About("shard-0")),
+        ("tar:s3://bucket/lsdir?name=x", About("x")),
+    ],
+)
+def test_an_address_says_name_licence_and_trust(address, about):
+    assert open_source(address, SETTINGS).about == about
+
+
+@pytest.mark.parametrize("address", ["folder:/x", "packaged:", "s3://bucket/x", "tar:/x"])
+def test_every_source_reaches_a_worker(address):
+    source = open_source(address, SETTINGS)
+    assert address.partition(":")[0] in SOURCES
+    assert pickle.loads(pickle.dumps(source)) == source
+
+
 def test_a_link_to_nowhere_is_listed_and_fails(tmp_path):
     (tmp_path / "link.jpg").symlink_to(tmp_path / "gone")
-    source = FolderSource(tmp_path, max_bytes=9)
-    assert [entry.origin for entry in source.entries()] == ["link.jpg"]
-    with pytest.raises(DecodeError, match="unreadable"):
-        source.read("link.jpg")
+    assert read(folder(tmp_path)) == {"link.jpg": "unreadable"}
 
 
 @pytest.mark.parametrize(
@@ -53,10 +81,12 @@ def test_crops_cover_a_length_and_overlap_by_half_at_most(length, starts):
 
 
 def test_packaged_crops_are_real_photos_that_remember_their_scene():
-    source = PackagedSource(crop_px=256)
-    entries = source.entries()
+    source = open_source("packaged:", SETTINGS)
+    entries = list(source.entries())
     assert {entry.scene for entry in entries} == {photo.scene for photo in PHOTOS.values()}
-    picture = codec.decode(source.read(entries[0].origin))
+    (first,) = source.read(entries[:1])
+    (again,) = source.read(entries[:1])
+    picture = codec.decode(first.data)
     assert picture.image_u8.shape == (256, 256, 3)
     assert picture.image_u8.std() > 10
-    assert source.read(entries[0].origin) == source.read(entries[0].origin)
+    assert first == again
