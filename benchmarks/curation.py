@@ -143,7 +143,8 @@ with drawn as (
     from range($rows))
 select n, id, printf('shards/%s.tar', sha256((n // $shard)::varchar)) as shard, (n % $shard) * 1024 as "offset", 900 as length,
     printf('web/%09d.jpg', n) as origin, printf('web/%d', n // 3) as scene,
-    (640 + 3400 * u)::int as width_px, (480 + 2600 * v)::int as height_px, 900 as bytes, 'jpeg' as format, 1 as frames, 'web' as source, '' as url, 'CC BY' as licence, w > 0.97 as trusted,
+    (640 + 3400 * u)::int as width_px, (480 + 2600 * v)::int as height_px,
+    900 as bytes, 'jpeg' as format, 1 as frames, 'web' as source, '' as url, 'CC BY' as licence, w > 0.97 as trusted,
     left(sha256(id), 16) as phash, case when w < 0.01 then 'failed' else 'kept' end as verdict,
     case when w < 0.01 then 'truncated' else '' end as reason, '' as related,
     exp(5.5 + 1.5 * sqrt(-2 * ln(u + 1e-9)) * cos(6.2831853 * v)) as blur, v * w as flat_share, u * w as value
@@ -152,7 +153,7 @@ from drawn"""
 
 def make_rows(store: LocalStorage, rows: int) -> Manifest:
     """Write a manifest of made rows, and the parts that scoring would have left."""
-    columns = 'id, shard, "offset", length, origin, scene, width_px, height_px, bytes, format, frames, source, url, licence, trusted, phash'
+    columns = "* exclude (n, blur, flat_share, value)"
     with Tables(store, memory_mib=2048) as tables:
         tables.run(MADE, {"rows": rows, "shard": SHARD})
         handle = tables.write("images", f"select {columns} from made")

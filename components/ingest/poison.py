@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from components.backends.engine import how_it_died
+from components.backends.engine import Trials
 from components.ingest.source import Entry
 
 Trial = Callable[[tuple[Entry, ...]], tuple[Callable[[Any], object], Any]]
@@ -19,16 +19,23 @@ TOO_SLOW = {-signal.SIGPROF, -signal.SIGVTALRM, -signal.SIGXCPU}
 def poisoned(trial: Trial, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
     """Give the entries that kill their process, each with `too_slow` or `decoder_crashed`.
 
-    One among n is found with 2 log2(n) processes.
+    One among n is found with 2 log2(n) trials.
 
     Args:
         trial: makes a call that reads and decodes some entries.
         entries: what a dead worker had to do.
     """
-    code = how_it_died(*trial(tuple(entries)))
+    with Trials() as trials:
+        return list(_halved(trials, trial, tuple(entries)))
+
+
+def _halved(trials: Trials, trial: Trial, entries: tuple[Entry, ...]) -> Iterator[tuple[Entry, str]]:
+    code = trials.died(*trial(entries))
     if code is None:
-        return []
+        return
     if len(entries) == 1:
-        return [(entries[0], "too_slow" if code in TOO_SLOW else "decoder_crashed")]
+        yield entries[0], "too_slow" if code in TOO_SLOW else "decoder_crashed"
+        return
     middle = len(entries) // 2
-    return [*poisoned(trial, entries[:middle]), *poisoned(trial, entries[middle:])]
+    yield from _halved(trials, trial, entries[:middle])
+    yield from _halved(trials, trial, entries[middle:])

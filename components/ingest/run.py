@@ -182,10 +182,9 @@ class _Counted:
             self.sizes.append(len(job.entries))
             yield job
 
-    def report(self, phase: str, done: int, total: int) -> None:
+    def report(self, phase: str, done: int, _: int) -> None:
         """Take the number of finished jobs; jobs finish nearly in order."""
-        finished = self.total if done == total else min(sum(self.sizes[:done]), self.total)
-        self.progress(phase, finished, self.total)
+        self.progress(phase, min(sum(self.sizes[:done]), self.total), self.total)
 
 
 def _row(job: ShardJob, fetched: Fetched) -> Row:
