@@ -15,6 +15,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+OPERATOR = "sharpness-1"
+"""Name under which scores are kept; another one measures everything again."""
 PATCH_PX = 240
 """Side of a patch (paper section 3.4)."""
 FLAT_BELOW = 800.0

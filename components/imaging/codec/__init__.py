@@ -5,6 +5,7 @@ RGB in sRGB, upright, the first frame, with transparency laid on white. `source`
 shall carry, and `render` writes it.
 """
 
+from components.imaging.codec.clock import time_limit
 from components.imaging.codec.keeping import Source, source
 from components.imaging.codec.opening import REASONS, STORED, Limits
 from components.imaging.codec.reading import Image, Picture, decode, identify, luma
@@ -26,4 +27,5 @@ __all__ = [
     "luma",
     "render",
     "source",
+    "time_limit",
 ]

@@ -25,8 +25,10 @@ REASONS: Mapping[str, str] = {
     "truncated": "the end is missing",
     "corrupt": "the content contradicts itself",
     "out_of_memory": "the decoder could not get the memory it asked for",
+    "too_slow": "the decoder used up its time and was ended with its process",
+    "decoder_crashed": "the decoder took its process with it",
 }
-"""Every verdict of the decoder, and what it means."""
+"""Every verdict of the decoder, and what it means; the last two come from whoever watches its process."""
 
 DECODED = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
 """Formats that are opened; no other decoder is even tried."""

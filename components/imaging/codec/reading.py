@@ -10,7 +10,7 @@ import numpy.typing as npt
 import PIL.Image
 
 from components.errors import DecodeError
-from components.imaging.codec import colour, jpeg_stream
+from components.imaging.codec import colour, frames, jpeg_stream
 from components.imaging.codec.opening import Limits, opened
 
 Image = npt.NDArray[np.uint8]
@@ -31,6 +31,8 @@ class Picture:
     """After EXIF orientation."""
     height_px: int
     """After EXIF orientation."""
+    frames: int = 1
+    """Frames or pages that the file holds, of which this is the first; see `frames.count`."""
 
 
 def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Picture:
@@ -48,8 +50,9 @@ def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Picture:
     """
     with opened(data, limits) as image:
         kind = load_whole(image, data, limits)
+        held = frames.count(image, data)
         image_u8: Image = np.array(colour.upright(colour.to_srgb(image), image))
-    return Picture(image_u8, kind, width_px=image_u8.shape[1], height_px=image_u8.shape[0])
+    return Picture(image_u8, kind, width_px=image_u8.shape[1], height_px=image_u8.shape[0], frames=held)
 
 
 def luma(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Image:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import os
+import signal
+import struct
 import subprocess
 import sys
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -248,3 +253,100 @@ def test_decoding_does_not_swallow_other_output():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stderr == "hello there\n"
     assert done.stdout.strip() == "['TIFFRead: broken strip.']"
+
+
+def animated(kind, count, **options):
+    frames = [PIL.Image.fromarray(np.full((8, 8, 3), 20 * number, np.uint8)) for number in range(count)]
+    return saved(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "AVIF", "TIFF"])
+def test_frames_are_counted_and_the_first_is_taken(kind):
+    options = {"WEBP": {"lossless": True}, "AVIF": {"quality": 100, "subsampling": "4:4:4"}}.get(kind, {})
+    picture = codec.decode(animated(kind, 7, **options))
+    assert picture.frames == 7
+    assert picture.image_u8.max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "JPEG", "MPO"])
+def test_a_still_has_one_frame(kind):
+    assert codec.decode(saved(PIL.Image.fromarray(photo_like()), kind)).frames == 1
+
+
+def test_pictures_beside_that_of_a_jpeg_are_no_frames():
+    picture = codec.decode(animated("MPO", 3))
+    assert (picture.format, picture.frames) == ("jpeg", 1)
+
+
+def test_hostile_counts_of_frames_cost_no_time():
+    still = saved(PIL.Image.new("L", (1, 1)), "GIF")
+    image = still[still.index(b",") : -1]
+    many = still[:-1] + image * 70_000
+    endless = still[:-1] + b"!\xfe" + b"\x01x" * (2 << 20)
+    apng = animated("PNG", 2).replace(b"acTL\x00\x00\x00\x02", b"acTL\x7f\xff\xff\xff")
+    at = apng.index(b"acTL")
+    apng = apng[: at + 12] + zlib.crc32(apng[at : at + 12]).to_bytes(4, "big") + apng[at + 16 :]
+    start = time.process_time()
+    assert [codec.decode(data).frames for data in (many, endless, apng)] == [65_535] * 3
+    assert time.process_time() - start < 3
+
+
+def test_pages_of_a_tiff_that_point_at_each_other_are_counted_once():
+    data = bytearray(animated("TIFF", 2))
+    first = struct.unpack_from("<I", data, 4)[0]
+    second = struct.unpack_from("<I", data, first + 2 + 12 * struct.unpack_from("<H", data, first)[0])[0]
+    struct.pack_into("<I", data, second + 2 + 12 * struct.unpack_from("<H", data, second)[0], first)
+    assert codec.decode(bytes(data)).frames == 2
+
+
+def ended(program):
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    return done.returncode
+
+
+def test_time_limit_ends_a_process_that_is_stuck_in_c():
+    never_returns = "re.match('(a+)+b', 'a' * 99)"
+    program = f"import re\nfrom components.imaging import codec\nwith codec.time_limit(0.2):\n    {never_returns}"
+    assert ended(program) == -signal.SIGPROF
+
+
+def test_time_limit_counts_processor_time_and_is_over_with_its_block():
+    program = """
+import time
+from components.imaging import codec
+def busy(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end: pass
+with codec.time_limit(0.2):
+    time.sleep(0.5)
+busy(0.5)
+with codec.time_limit(5):
+    with codec.time_limit(0.1): pass
+    busy(0.3)
+"""
+    assert ended(program) == 0
+
+
+def test_inner_time_limit_does_not_lengthen_the_outer():
+    program = """
+import time
+from components.imaging import codec
+def busy(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end: pass
+with codec.time_limit(0.3):
+    with codec.time_limit(5):
+        busy(0.2)
+    busy(60)
+"""
+    assert ended(program) == -signal.SIGPROF
+
+
+def test_other_threads_have_no_time_limit():
+    def run():
+        with codec.time_limit(1e-6):
+            return sum(range(1000))
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(run).result() == 499_500
