@@ -1,0 +1,1 @@
+"""The verbs in groups of the command line."""

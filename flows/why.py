@@ -1,0 +1,184 @@
+"""What the verb `why` does: find a picture in everything that a home knows, and tell its story."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from components.backends import history, provenance
+from components.backends.history import SHORT, Entry
+from components.backends.storage import Storage, file_sha256
+from components.backends.tables import Tables
+from components.errors import DecodeError, ManifestError, UnknownName
+from components.imaging import codec, iqa, phash
+from components.records import Record
+from flows.account import Account
+from flows.layout import when
+from flows.workspace import Workspace
+
+
+class Sighting(Record):
+    """One version or curation that has the picture."""
+
+    entry: Entry
+    outcomes: tuple[str, ...]
+    """`<origin>: <verdict>:<reason>` of each row that was found."""
+
+    def text(self) -> str:
+        """A line."""
+        state = "curation" if self.entry.decided else "version"
+        made = f"{self.entry.version.name} {self.entry.manifest.sha256[:SHORT]}, {when(self.entry.saved)}"
+        return f"  {state} {made}: {'; '.join(self.outcomes)}"
+
+
+class Story(Record):
+    """Why a picture is in or out."""
+
+    asked: str
+    how: str
+    """What the question was: an id, an origin, …"""
+    entry: Entry
+    """The newest that has the picture; curations are asked before versions that nobody curated."""
+    accounts: tuple[Account, ...]
+    """One for each of its rows that the question means."""
+    others: tuple[Sighting, ...]
+
+    def text(self) -> str:
+        """A page."""
+        made = f"{self.entry.version.name} {self.entry.manifest.sha256[:SHORT]}, {when(self.entry.saved)}"
+        state = "Decided by curation" if self.entry.decided else "Not curated yet; ingested as"
+        lines = [line for account in self.accounts for line in (*account.sentences(), "")]
+        lines.append(f"{state} {made}. Found by {self.how}.")
+        if self.others:
+            lines += ["It is also in", *(sighting.text() for sighting in self.others)]
+        return "\n".join(lines)
+
+
+class _Asked(Record):
+    """A question: names to look for, in this order, and what they are."""
+
+    given: str
+    names: tuple[tuple[str, str], ...]
+    """(name, how it was found), where an empty `how` leaves that to the match."""
+    print: str = ""
+    """Perceptual hash of a file, for what looks like it."""
+
+
+def why(workspace: Workspace, image: str) -> Story:
+    """Tell the story of a picture.
+
+    Args:
+        workspace: whose store is searched.
+        image: image file, id or its beginning, origin or its end, or address.
+
+    Raises:
+        ManifestError: no version has it; says what is near.
+    """
+    store = workspace.store
+    known = _newest_first(history.entries(store))
+    if not known:
+        raise ManifestError("There is no dataset version in this home yet. Make one: lucidflux ingest DIR")
+    asked = _question(image)
+    found = [(entry, how, rows) for entry in known for how, rows in [_look(store, entry, asked)] if rows]
+    if not found:
+        raise ManifestError(_unknown(store, known, asked))
+    entry, how, rows = found[0]
+    return Story(
+        asked=image,
+        how=how,
+        entry=entry,
+        accounts=_accounts(store, entry, rows),
+        others=tuple(
+            Sighting(entry=other, outcomes=tuple(f"{row['origin']}: {_outcome(row)}" for row in theirs))
+            for other, _, theirs in found[1:]
+        ),
+    )
+
+
+def _newest_first(known: list[Entry]) -> list[Entry]:
+    """Curations before versions, since they say more; the newest of each first."""
+    return sorted(known, key=lambda entry: (entry.decided, entry.saved), reverse=True)
+
+
+def _question(image: str) -> _Asked:
+    path = Path(image)
+    if not path.is_file():
+        return _Asked(given=image, names=((image.removeprefix("./"), ""),))
+    names = ((file_sha256(path), "the file's bytes"), (path.name, "the file's name alone: its bytes are others"))
+    return _Asked(given=image, names=names, print=_print(path))
+
+
+def _print(path: Path) -> str:
+    try:
+        return phash.phash(codec.decode(path.read_bytes()).image_u8)
+    except DecodeError:
+        return ""
+
+
+def _look(store: Storage, entry: Entry, asked: _Asked) -> tuple[str, list[provenance.Row]]:
+    with Tables(store) as tables:
+        tables.manifest("rows", entry.manifest)
+        for name, how in asked.names:
+            if rows := provenance.matches(tables, name):
+                return how or f"its {rows[0]['how']}", rows
+    return "", []
+
+
+def _accounts(store: Storage, entry: Entry, rows: list[provenance.Row]) -> tuple[Account, ...]:
+    settings = history.recall_settings(store, entry.manifest.settings) if entry.decided else {}
+    with Tables(store) as tables:
+        tables.manifest("rows", entry.manifest)
+        higher = _direction(tables, settings)
+        return tuple(_account(tables, entry, row, settings=settings, higher=higher) for row in rows)
+
+
+def _account(tables: Tables, entry: Entry, row: provenance.Row, *, settings: dict[str, Any], higher: bool) -> Account:
+    kept = entry.decided and row["verdict"] == "kept"
+    others, some = provenance.members(tables, row) if entry.decided else (0, [])
+    return Account(
+        row={name: value for name, value in row.items() if name not in ("how", "nth")},
+        decided=entry.decided,
+        settings=settings,
+        higher_is_better=higher,
+        place=provenance.place(tables, row, higher=higher) if entry.decided else None,
+        others=others,
+        some_others=tuple(some),
+        uses=provenance.uses(tables.store, entry.manifest.sha256, row["id"]) if kept else provenance.Uses(),
+    )
+
+
+def _direction(tables: Tables, settings: dict[str, Any]) -> bool:
+    """Direction of the metric that the settings name, or else the one that the verdicts show."""
+    try:
+        return iqa.info(settings["quality_metric"]).higher_is_better
+    except (KeyError, UnknownName):
+        return provenance.higher_is_better(tables)
+
+
+def _outcome(row: provenance.Row) -> str:
+    return row["verdict"] if row["verdict"] == "kept" else f"{row['verdict']}:{row['reason']}"
+
+
+def _unknown(store: Storage, known: list[Entry], asked: _Asked) -> str:
+    """Say that nothing was found, and what is near."""
+    looks: dict[str, int] = {}
+    spelled: dict[str, None] = {}
+    for entry in known:
+        with Tables(store) as tables:
+            tables.manifest("rows", entry.manifest)
+            if asked.print:
+                looks |= dict(provenance.nearest(tables, asked.print))
+            elif not re.fullmatch(r"[0-9a-f]+", asked.given):
+                spelled |= dict.fromkeys(provenance.alike(tables, asked.given))
+    what = "a picture with the bytes or the name of" if asked.print else "a picture"
+    sentence = f"Expected {what} '{asked.given}' in one of the {len(known)} versions of this home; there is none."
+    if looks:
+        near = ", ".join(
+            f"{origin} ({bits} of 64 bits differ)" for origin, bits in sorted(looks.items(), key=lambda item: item[1])[:3]
+        )
+        return f"{sentence} These look like it: {near}."
+    if spelled:
+        return f"{sentence} Did you mean {', '.join(list(spelled)[:3])}?"
+    least = f"an id of {provenance.FEWEST} characters or more, an origin as in the manifest, or its end after a '/'"
+    return f"{sentence} Give an image file, {least}."
