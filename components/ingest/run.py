@@ -58,7 +58,7 @@ class ShardJob:
     entries: tuple[Entry, ...]
     settings: IngestSettings
     poisoned: tuple[tuple[str, str], ...] = ()
-    """(origin, reason) of entries that are known to kill the decoder; they are not decoded again."""
+    """(origin, reason) of entries that are known to kill their process; they are not read again."""
 
     @property
     def key(self) -> str:
@@ -132,7 +132,7 @@ def ingest_shard(job: ShardJob) -> str:
     stored: list[Row] = []
 
     def members() -> Iterator[tuple[str, bytes]]:
-        for fetched in job.source.read(job.entries):
+        for fetched in _read(job):
             row = _row(job, fetched)
             rows.append(row)
             if row["verdict"] == "kept" and fetched.data is not None:
@@ -143,6 +143,13 @@ def ingest_shard(job: ShardJob) -> str:
     for row, place in zip(stored, placed, strict=True):
         row.update(place._asdict())
     return manifest.write_part(store, job.key, "images", rows)
+
+
+def _read(job: ShardJob) -> Iterator[Fetched]:
+    """What became of each entry; a poisoned one is not touched again."""
+    reasons = dict(job.poisoned)
+    yield from job.source.read([entry for entry in job.entries if entry.origin not in reasons])
+    yield from (Fetched(entry, None, reasons[entry.origin]) for entry in job.entries if entry.origin in reasons)
 
 
 def _open(addresses: Sequence[str], settings: IngestSettings) -> list[Source]:
@@ -206,8 +213,6 @@ def _row(job: ShardJob, fetched: Fetched) -> Row:
     if fetched.data is None:
         return row
     row |= {"id": hashlib.sha256(fetched.data).hexdigest(), "bytes": len(fetched.data)}
-    if reason := dict(job.poisoned).get(entry.origin):
-        return row | {"reason": reason}
     try:
         picture = decode(fetched.data, job.settings)
     except DecodeError as error:
