@@ -52,7 +52,8 @@ class Account(Record):
             yield f"  Group   {group}"
         if self.row["split"]:
             yield f"  Split   Scene '{self.row['scene']}' is on the {self.row['split']} side."
-        yield from self._used()
+        if made := used(self.uses):
+            yield f"  Used    {made[0].upper()}{made[1:]}."
 
     def _verdict(self) -> str:
         verdict, reason = self.row["verdict"], self.row["reason"]
@@ -76,7 +77,7 @@ class Account(Record):
         if reason == "flat":
             return f"its flat share {row['flat_share']:.3g} is above {self._limit('flat_share_maximum')}"
         if reason == "quality_rank" and self.place:
-            return f"{self.place.kept} of {self.place.ranked} ranked pictures are better"
+            return f"by quality it is number {self.place.place} of {self.place.ranked}, and the best {self.place.kept} are kept"
         return "its rule has no words here"
 
     def _limit(self, name: str) -> str:
@@ -111,14 +112,18 @@ class Account(Record):
             return ""
         named = ", ".join(self.some_others) + (", …" if self.others > len(self.some_others) else "")
         stands = "It stands for them." if self.row["verdict"] == "kept" else ""
-        return f"{self.others} other{'s' if self.others > 1 else ''} share its content: {named}. {stands}".rstrip()
+        shared = "1 other shares" if self.others == 1 else f"{self.others} others share"
+        return f"{shared} its content: {named}. {stands}".rstrip()
 
-    def _used(self) -> Iterator[str]:
-        uses = self.uses
-        if uses.pairs:
-            trained = f"trained on by run {', '.join(uses.runs)}" if uses.runs else "no run was trained on them yet"
-            models = f", registered as {', '.join(uses.models)}" if uses.models else ""
-            yield f"  Used    {uses.pairs} pairs were made from it; {trained}{models}."
-        if uses.evaluations:
-            judged = ", ".join(checkpoint[:SHORT] for checkpoint in uses.evaluations)
-            yield f"  Used    Held out; the checkpoints {judged} were judged on it."
+
+def used(uses: Uses) -> str:
+    """Say what was made from a picture; empty for nothing."""
+    said = []
+    if uses.pairs:
+        trained = f"run {', '.join(uses.runs)} was trained on them" if uses.runs else "no run was trained on them yet"
+        models = f" and is {', '.join(uses.models)}" if uses.models else ""
+        said.append(f"{uses.pairs} pairs were made from it, {trained}{models}")
+    if uses.evaluations:
+        judged = ", ".join(checkpoint[:SHORT] for checkpoint in uses.evaluations)
+        said.append(f"checkpoint {judged} was judged on it")
+    return "; ".join(said)

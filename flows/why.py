@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 from components.backends import history, provenance
 from components.backends.history import SHORT, Entry
+from components.backends.provenance import Row, Uses
 from components.backends.storage import Storage, file_sha256
 from components.backends.tables import Tables
 from components.errors import DecodeError, ManifestError, UnknownName
 from components.imaging import codec, iqa, phash
 from components.records import Record
-from flows.account import Account
+from flows.account import Account, used
 from flows.layout import when
 from flows.workspace import Workspace
 
 
 class Sighting(Record):
-    """One version or curation that has the picture."""
+    """One more version or curation that has the picture."""
 
     entry: Entry
-    outcomes: tuple[str, ...]
-    """`<origin>: <verdict>:<reason>` of each row that was found."""
+    outcomes: dict[str, str]
+    """Origin -> `kept`, `rejected:<reason>` or `failed:<reason>`, for each row that was found."""
+    uses: tuple[Uses, ...]
+    """What was made from the rows that it kept."""
 
     def text(self) -> str:
         """A line."""
         state = "curation" if self.entry.decided else "version"
         made = f"{self.entry.version.name} {self.entry.manifest.sha256[:SHORT]}, {when(self.entry.saved)}"
-        return f"  {state} {made}: {'; '.join(self.outcomes)}"
+        outcomes = "; ".join(f"{origin} {outcome}" for origin, outcome in self.outcomes.items())
+        return "; ".join([f"  {state} {made}: {outcomes}", *filter(None, map(used, self.uses))])
 
 
 class Story(Record):
@@ -61,8 +64,9 @@ class _Asked(Record):
     given: str
     names: tuple[tuple[str, str], ...]
     """(name, how it was found), where an empty `how` leaves that to the match."""
+    file: bool = False
     print: str = ""
-    """Perceptual hash of a file, for what looks like it."""
+    """Perceptual hash of a file that decodes, for what looks like it."""
 
 
 def why(workspace: Workspace, image: str) -> Story:
@@ -89,10 +93,7 @@ def why(workspace: Workspace, image: str) -> Story:
         how=how,
         entry=entry,
         accounts=_accounts(store, entry, rows),
-        others=tuple(
-            Sighting(entry=other, outcomes=tuple(f"{row['origin']}: {_outcome(row)}" for row in theirs))
-            for other, _, theirs in found[1:]
-        ),
+        others=tuple(_sighting(store, other, theirs) for other, _, theirs in found[1:]),
     )
 
 
@@ -106,7 +107,7 @@ def _question(image: str) -> _Asked:
     if not path.is_file():
         return _Asked(given=image, names=((image.removeprefix("./"), ""),))
     names = ((file_sha256(path), "the file's bytes"), (path.name, "the file's name alone: its bytes are others"))
-    return _Asked(given=image, names=names, print=_print(path))
+    return _Asked(given=image, names=names, file=True, print=_print(path))
 
 
 def _print(path: Path) -> str:
@@ -116,16 +117,16 @@ def _print(path: Path) -> str:
         return ""
 
 
-def _look(store: Storage, entry: Entry, asked: _Asked) -> tuple[str, list[provenance.Row]]:
+def _look(store: Storage, entry: Entry, asked: _Asked) -> tuple[str, list[Row]]:
     with Tables(store) as tables:
         tables.manifest("rows", entry.manifest)
         for name, how in asked.names:
             if rows := provenance.matches(tables, name):
-                return how or f"its {rows[0]['how']}", rows
+                return how or rows[0]["how"], rows
     return "", []
 
 
-def _accounts(store: Storage, entry: Entry, rows: list[provenance.Row]) -> tuple[Account, ...]:
+def _accounts(store: Storage, entry: Entry, rows: list[Row]) -> tuple[Account, ...]:
     settings = history.recall_settings(store, entry.manifest.settings) if entry.decided else {}
     with Tables(store) as tables:
         tables.manifest("rows", entry.manifest)
@@ -133,8 +134,7 @@ def _accounts(store: Storage, entry: Entry, rows: list[provenance.Row]) -> tuple
         return tuple(_account(tables, entry, row, settings=settings, higher=higher) for row in rows)
 
 
-def _account(tables: Tables, entry: Entry, row: provenance.Row, *, settings: dict[str, Any], higher: bool) -> Account:
-    kept = entry.decided and row["verdict"] == "kept"
+def _account(tables: Tables, entry: Entry, row: Row, *, settings: dict[str, Any], higher: bool) -> Account:
     others, some = provenance.members(tables, row) if entry.decided else (0, [])
     return Account(
         row={name: value for name, value in row.items() if name not in ("how", "nth")},
@@ -144,8 +144,18 @@ def _account(tables: Tables, entry: Entry, row: provenance.Row, *, settings: dic
         place=provenance.place(tables, row, higher=higher) if entry.decided else None,
         others=others,
         some_others=tuple(some),
-        uses=provenance.uses(tables.store, entry.manifest.sha256, row["id"]) if kept else provenance.Uses(),
+        uses=_uses(tables.store, entry, row),
     )
+
+
+def _sighting(store: Storage, entry: Entry, rows: list[Row]) -> Sighting:
+    uses = tuple(made for row in rows if (made := _uses(store, entry, row)) != Uses())
+    return Sighting(entry=entry, outcomes={row["origin"]: _outcome(row) for row in rows}, uses=uses)
+
+
+def _uses(store: Storage, entry: Entry, row: Row) -> Uses:
+    kept = entry.decided and row["verdict"] == "kept"
+    return provenance.uses(store, entry.manifest.sha256, row["id"]) if kept else Uses()
 
 
 def _direction(tables: Tables, settings: dict[str, Any]) -> bool:
@@ -156,7 +166,7 @@ def _direction(tables: Tables, settings: dict[str, Any]) -> bool:
         return provenance.higher_is_better(tables)
 
 
-def _outcome(row: provenance.Row) -> str:
+def _outcome(row: Row) -> str:
     return row["verdict"] if row["verdict"] == "kept" else f"{row['verdict']}:{row['reason']}"
 
 
@@ -169,16 +179,16 @@ def _unknown(store: Storage, known: list[Entry], asked: _Asked) -> str:
             tables.manifest("rows", entry.manifest)
             if asked.print:
                 looks |= dict(provenance.nearest(tables, asked.print))
-            elif not re.fullmatch(r"[0-9a-f]+", asked.given):
+            elif not asked.file:
                 spelled |= dict.fromkeys(provenance.alike(tables, asked.given))
-    what = "a picture with the bytes or the name of" if asked.print else "a picture"
+    what = "a picture with the bytes or the name of" if asked.file else "a picture"
     sentence = f"Expected {what} '{asked.given}' in one of the {len(known)} versions of this home; there is none."
     if looks:
-        near = ", ".join(
-            f"{origin} ({bits} of 64 bits differ)" for origin, bits in sorted(looks.items(), key=lambda item: item[1])[:3]
-        )
-        return f"{sentence} These look like it: {near}."
+        nearest = sorted(looks.items(), key=lambda look: look[1])[:3]
+        return f"{sentence} These look like it: {', '.join(f'{origin} ({bits} of 64 bits differ)' for origin, bits in nearest)}."
     if spelled:
         return f"{sentence} Did you mean {', '.join(list(spelled)[:3])}?"
-    least = f"an id of {provenance.FEWEST} characters or more, an origin as in the manifest, or its end after a '/'"
-    return f"{sentence} Give an image file, {least}."
+    return (
+        f"{sentence} Give an image file, an id of {provenance.FEWEST} characters or more, an origin as in the manifest, "
+        "or its end after a '/'."
+    )

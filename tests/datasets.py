@@ -64,7 +64,7 @@ def image(name, source="photos"):
         "url": f"https://example.org/{name}.png",
         "licence": "CC0",
         "trusted": False,
-        "phash": "00000000000000ff",
+        "phash": "0f1e2d3c4b5a6978",
         "verdict": "kept",
         "reason": "",
         "related": "",

@@ -21,12 +21,12 @@ FEWEST = 6
 
 _MATCHES = f"""select * from (
     select *, case
-        when id = $asked then 'id'
-        when origin = $asked then 'origin'
-        when url = $asked then 'url'
-        when length($asked) >= {FEWEST} and starts_with(id, lower($asked)) then 'beginning of the id'
-        when ends_with(origin, '/' || $asked) then 'end of the origin' end as how,
-        case how when 'id' then 1 when 'origin' then 2 when 'url' then 3 when 'beginning of the id' then 4 else 5 end as nth
+        when id = $asked then 'its id'
+        when origin = $asked then 'its origin'
+        when url = $asked then 'its address'
+        when length($asked) >= {FEWEST} and starts_with(id, lower($asked)) then 'the beginning of its id'
+        when ends_with(origin, '/' || $asked) then 'the end of its origin' end as how,
+        case how when 'its id' then 1 when 'its origin' then 2 when 'its address' then 3 when 'the beginning of its id' then 4 else 5 end as nth
     from rows where $asked <> '') where how is not null
 qualify nth = min(nth) over () order by verdict <> 'kept', origin limit {MOST_ROWS}"""
 _ALIKE = """select origin, greatest(

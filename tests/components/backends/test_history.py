@@ -126,12 +126,12 @@ def test_examples_are_limited_and_counts_are_not(tmp_path, store):
 @pytest.mark.parametrize(
     ("asked", "how"),
     [
-        (sha("b"), "id"),
-        (sha("b")[:6], "beginning of the id"),
-        ("photos/set/b.png", "origin"),
-        ("set/b.png", "end of the origin"),
-        ("b.png", "end of the origin"),
-        ("https://example.org/b.png", "url"),
+        (sha("b"), "its id"),
+        (sha("b")[:6], "the beginning of its id"),
+        ("photos/set/b.png", "its origin"),
+        ("set/b.png", "the end of its origin"),
+        ("b.png", "the end of its origin"),
+        ("https://example.org/b.png", "its address"),
     ],
 )
 def test_a_picture_is_found_by_any_of_its_names(tmp_path, store, asked, how):
@@ -153,8 +153,8 @@ def test_near_names_and_looks_are_offered(tmp_path, store):
         tables.manifest("rows", ingested(tmp_path, ("sunset", "tree")).manifest)
         assert provenance.alike(tables, "sunsett.png")[0] == "photos/set/sunset.png"
         assert provenance.alike(tables, "zq") == []
-        assert provenance.nearest(tables, "00000000000000fe")[0] == ("photos/set/sunset.png", 1)
-        assert provenance.nearest(tables, "ffffffffffffff00") == []
+        assert provenance.nearest(tables, "0f1e2d3c4b5a6979")[0] == ("photos/set/sunset.png", 1)
+        assert provenance.nearest(tables, "f0e1d2c3b4a59687") == []
 
 
 @pytest.mark.parametrize(
