@@ -24,11 +24,14 @@ class UrlSettings(Settings):
     """Requests at one time to one host, per worker process."""
     host_delay_seconds: Annotated[float, Field(ge=0)] = 0.0
     """Least time between the starts of two requests to one host, per worker process."""
+    host_failures: Annotated[int, Field(gt=0)] = 64
+    """Failures of a host in a row (time-outs, lost connections, 429, 5xx) after which a job leaves its other addresses unasked:
+    `host_unavailable`."""
     buffer_bytes: Annotated[int, Field(gt=0)] = 256 << 20
-    """Bytes of finished and half-read pictures that wait for the decoder, per worker process; beyond it only the next in order
-    is read on."""
+    """Bytes of whole and half-read pictures that wait for the decoder, per worker process; beyond it only the next in order is
+    read on."""
     ahead: Annotated[int, Field(gt=0)] = 1024
-    """Addresses that are asked for before the first of them is done; one slow site holds up the others only after as many."""
+    """Most addresses that are under way or wait for the decoder; a slow site holds the others up only after as many."""
     connect_seconds: Annotated[float, Field(gt=0)] = 10.0
     """To find a host and connect to it; then `timed_out`."""
     read_seconds: Annotated[float, Field(gt=0)] = 15.0
@@ -41,7 +44,7 @@ class UrlSettings(Settings):
     """Wait after a first failure, doubled with each further one and spread by half up and down; after 429 and 503 it holds for
     the whole host, and Retry-After takes its place."""
     backoff_most_seconds: Annotated[float, Field(gt=0)] = 60.0
-    """Longest wait; a host that asks for more is not asked again for that address."""
+    """Longest wait; a host that asks for more is `host_unavailable` for the rest of the job."""
     max_redirects: Annotated[int, Field(ge=0)] = 5
     """Redirects that are followed, each checked like the first address."""
     allow_ports: tuple[Annotated[int, Field(gt=0, lt=65536)], ...] = (80, 443)
