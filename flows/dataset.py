@@ -1,17 +1,14 @@
-"""What the verbs `dataset list`, `show` and `pull` do."""
+"""What the verbs `dataset list` and `dataset show` do."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
-from components.backends import history, versioning
+from components.backends import history
 from components.backends.history import SHORT, Entry
-from components.backends.storage import LocalStorage
+from components.backends.storage import Storage
 from components.backends.tables import Tables
-from components.errors import VersionError
-from components.records import Curation, DatasetVersion, Expectations, Record
+from components.records import Curation, Expectations, Record
 from flows.layout import columns, size, when
 from flows.workspace import Workspace
 
@@ -92,32 +89,11 @@ class Shown(Record):
     def _next(self) -> Iterable[str]:
         name = self.entry.manifest.sha256[:SHORT]
         if self.entry.pinned:
-            yield f"Pull it: lucidflux dataset pull {name} --out DIR"
-            yield f"On another machine: lucidflux --json dataset show {name} > version.json, there "
-            yield f"  lucidflux --set backend.dvc_remote={self.remote} dataset pull version.json --out DIR"
+            yield f"Pull its files: lucidflux dataset pull {name} --out DIR"
+            yield f"For another machine: lucidflux --json dataset show {name} > version.json"
+            yield f"  and there: lucidflux --set backend.dvc_remote={self.remote} dataset pull version.json"
         verb = "synthesize" if self.entry.decided else "curate"
         yield f"Next: lucidflux {verb} {name}"
-
-
-class PulledVersion(Record):
-    """A version that came back from the remote."""
-
-    version: DatasetVersion
-    folder: str
-    written: int
-    unchanged: int
-
-    def text(self) -> str:
-        """What lies where."""
-        version = self.version
-        held = f"images.parquet ({version.manifest.rows} rows)"
-        if version.curated:
-            held += f", curated.parquet ({version.curated.rows} rows)"
-        return (
-            f"Pulled {version.name} {version.dvc_md5} to {self.folder}: {self.written} files written, {self.unchanged} were "
-            f"there; {size(version.bytes)}. Every file has the hash that it is named by.\n"
-            f"{held}, shards/, and version.json, which names them all."
-        )
 
 
 def listing(workspace: Workspace) -> Listing:
@@ -133,8 +109,7 @@ def show(workspace: Workspace, name: str) -> Shown:
     """
     store = workspace.store
     entry = history.find(store, name)
-    version, manifest = entry.version, entry.manifest
-    made_by = {"ingest": version.manifest.settings} | ({"curate": manifest.settings} if entry.decided else {})
+    manifest = entry.manifest
     with Tables(store) as tables:
         tables.manifest("rows", manifest)
         sides = tables.one(_SIDES)
@@ -145,48 +120,17 @@ def show(workspace: Workspace, name: str) -> Shown:
             sources=tuple(SourceShare(**row) for row in tables.rows(_SOURCES)),
             formats={row["format"]: row["n"] for row in tables.rows(_FORMATS)},
             side_px=None if sides["least"] is None else (sides["least"], sides["middle"], sides["most"]),
-            settings={stage: known for stage, key in made_by.items() if (known := history.recall_settings(store, key))},
+            settings=settings_of(store, entry),
             curations=tuple(
                 other.manifest.sha256 for other in history.entries(store) if other.manifest.parent == manifest.sha256
             ),
         )
 
 
-def pull(workspace: Workspace, name: str, out: Path) -> PulledVersion:
-    """Bring a version back from the remote and prove every hash.
-
-    Args:
-        workspace: whose DVC repository and remote are used.
-        name: beginning of a hash, or a JSON file with the record of a version, a curation or `dataset show`.
-        out: receives the files.
-
-    Raises:
-        VersionError: the record or the remote does not hold the version, or a file came back changed.
-        ManifestError: nothing has that name.
-    """
-    version = read_record(Path(name)) if name.endswith(".json") else _pinned(history.find(workspace.store, name))
-    pulled = versioning.pull_version(version, workspace=workspace.home / "dvc", remote=workspace.remote, target=out)
-    LocalStorage(out).put("version.json", version.model_dump_json().encode())
-    return PulledVersion(version=version, folder=str(out.absolute()), written=pulled.written, unchanged=pulled.unchanged)
-
-
-def read_record(path: Path) -> DatasetVersion:
-    """Read a version out of a file that `lucidflux --json` printed for ingest, curate, `dataset show` or `dataset pull`.
-
-    Raises:
-        VersionError: the file is missing or holds no version.
-    """
-    try:
-        found = json.loads(path.read_bytes())
-        for field in ("entry", "dataset", "version"):
-            found = found.get(field, found)
-        return DatasetVersion.model_validate(found)
-    except (OSError, ValueError, AttributeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it holds none"
-        raise VersionError(
-            f"Expected the record of a dataset version in '{path}': {reason}. "
-            "Make the file with lucidflux --json dataset show VERSION > version.json"
-        ) from error
+def settings_of(store: Storage, entry: Entry) -> dict[str, dict[str, object]]:
+    """Give the settings of each stage that made an entry, where they were kept."""
+    made_by = {"ingest": entry.version.manifest.settings} | ({"curate": entry.manifest.settings} if entry.decided else {})
+    return {stage: known for stage, key in made_by.items() if (known := history.recall_settings(store, key))}
 
 
 def expectations(entry: Entry) -> Sequence[Expectations]:
@@ -219,15 +163,6 @@ def _pin(entry: Entry) -> str:
     """What DVC calls the rows."""
     known = entry.version.dvc_md5
     return known if entry.pinned else f"not pinned; the pictures are in {known}"
-
-
-def _pinned(entry: Entry) -> DatasetVersion:
-    if not entry.pinned:
-        raise VersionError(
-            f"The curated manifest {entry.manifest.sha256[:SHORT]} is not pinned in DVC. Run lucidflux curate "
-            f"{entry.version.manifest.sha256[:SHORT]} again, or pull the pictures: lucidflux dataset pull {entry.version.dvc_md5}"
-        )
-    return entry.version
 
 
 def _share(share: SourceShare) -> tuple[str, ...]:

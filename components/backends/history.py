@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from components.backends import catalog
-from components.backends.storage import Storage
+from components.backends.storage import LocalStorage, Storage
+from components.backends.versioning import CURATED, TABLE
 from components.errors import ManifestError
 from components.records import (
     Curation,
@@ -94,6 +96,31 @@ def find(store: Storage, name: str) -> Entry:
 
 def _short(known: Sequence[Entry]) -> str:
     return ", ".join(f"{entry.manifest.sha256[:SHORT]} ({entry.version.name})" for entry in known)
+
+
+def adopt(store: Storage, entry: Entry, pulled: Path) -> int:
+    """Take a version that was pulled into a folder into a store, so that stages find it there.
+
+    Args:
+        store: receives manifests, shards and records.
+        entry: what was pulled.
+        pulled: folder with `images.parquet`, `curated.parquet` if there is one, and `shards/`.
+
+    Returns:
+        How many files were not there yet.
+    """
+    version = entry.version
+    files = {key: pulled / key for key in LocalStorage(pulled).list("shards/")}
+    files[version.manifest.uri] = pulled / TABLE
+    if version.curated:
+        files[version.curated.uri] = pulled / CURATED
+    absent = [key for key in files if not store.exists(key)]
+    for key in absent:
+        store.put_file(key, files[key])
+    catalog.save(store, version)
+    if entry.curation:
+        catalog.save(store, entry.curation)
+    return len(absent)
 
 
 def remember_settings(store: Storage, *values: Any) -> str:

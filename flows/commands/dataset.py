@@ -57,12 +57,14 @@ def diff(
 def pull(
     context: typer.Context,
     version: Annotated[str, typer.Argument(help="Beginning of a hash, or a JSON file with the record of a version.")],
-    out: Annotated[Path, typer.Option(help="Folder of the files.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the files [default: this home, where the next stage finds them].")
+    ] = None,
 ) -> None:
     """Bring a version back from the DVC remote and prove every file; a re-run writes what is missing."""
     options: Options = context.obj
     with running(options) as workspace:
-        from flows.dataset import pull as run
+        from flows.shipment import pull as run
 
         made = run(workspace, version, out)
     finish(options, made, made.text())

@@ -223,6 +223,25 @@ def test_a_curated_version_is_pulled_on_another_machine_from_its_record(lucidflu
 
 
 @pytest.mark.e2e
+def test_a_version_that_is_pulled_into_a_home_can_be_shown_explained_and_curated(lucidflux, home, tmp_path):
+    curation = pinned(home, home / "remote")
+    record = tmp_path / "version.json"
+    record.write_text(lucidflux("--json", "dataset", "show", curation.manifest.sha256).stdout)
+    there = tmp_path / "there"
+    words = ("--set", f"backend.dvc_remote={home / 'remote'}", "dataset", "pull", record)
+    told = lucidflux(*words, at=there)
+    assert told.exit_code == 0, told.stderr
+    assert "3 files written" in told.stdout
+    assert "0 files written, 3 were there" in lucidflux(*words, at=there).stdout
+    assert "its blur 93.1 is below 150" in lucidflux("why", "b.png", at=there).stdout
+    store = LocalStorage(there / "objects")
+    assert catalog.find(store, type(curation), curation.manifest.sha256) == curation
+    row = next(row for row in manifest.rows(store, curation.manifest) if row["id"] == sha("a"))
+    assert store.read_range(row["shard"], row["offset"], row["length"]) == content("a")
+    assert list((there / "dvc" / "arrived").iterdir()) == []
+
+
+@pytest.mark.e2e
 def test_a_version_is_pulled_from_s3(lucidflux, home, tmp_path, monkeypatch):
     from moto.server import ThreadedMotoServer
 
