@@ -1,7 +1,7 @@
-"""Objects by logical key, in a local folder or an S3 bucket; the one home of boto3.
+"""Objects by logical key, in a local folder or an S3 bucket.
 
 A key is a relative POSIX path such as `shards/3f…tar`. Writes are atomic: a reader sees the whole
-object or none. Reads of S3 are retried by boto3 (standard mode).
+object or none.
 """
 
 from __future__ import annotations
@@ -13,12 +13,8 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import urlparse
-
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from components.errors import StorageError
 
@@ -79,6 +75,8 @@ def open_storage(root: str, *, cache: Path | None = None) -> Storage:
     """
     parts = urlparse(root)
     if parts.scheme == "s3":
+        from components.backends.s3 import S3Storage
+
         return S3Storage(root, cache=cache)
     if parts.scheme in ("", "file"):
         return LocalStorage(parts.path if parts.scheme else root)
@@ -129,18 +127,19 @@ class LocalStorage:
 
     def put(self, key: str, data: bytes) -> str:
         """See Storage.put."""
-        with self._replacing(key) as partial:
+        with self.replacing(key) as partial:
             partial.write_bytes(data)
         return key
 
     def put_file(self, key: str, path: Path) -> str:
         """See Storage.put_file."""
-        with self._replacing(key) as partial:
+        with self.replacing(key) as partial:
             shutil.copyfile(path, partial)
         return key
 
-    def _replacing(self, key: str) -> _Replacing:
-        return _Replacing(self._path(key))
+    def replacing(self, key: str) -> Replacing:
+        """Give a path to write to; the file takes the object's place when the block ends well."""
+        return Replacing(self._path(key))
 
     def exists(self, key: str) -> bool:
         """See Storage.exists."""
@@ -169,7 +168,7 @@ class LocalStorage:
         return path
 
 
-class _Replacing:
+class Replacing:
     """Write beside the target, flush, rename over it; a failure leaves nothing."""
 
     def __init__(self, target: Path) -> None:
@@ -177,6 +176,7 @@ class _Replacing:
         self.partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
 
     def __enter__(self) -> Path:
+        """Make the folder and give the path."""
         try:
             self.target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -185,6 +185,7 @@ class _Replacing:
         return self.partial
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Put the file in its place, or delete it."""
         if kind is not None:
             self.partial.unlink(missing_ok=True)
             if isinstance(error, OSError):
@@ -194,104 +195,6 @@ class _Replacing:
         with self.partial.open("rb") as file:
             os.fsync(file.fileno())
         self.partial.replace(self.target)
-
-
-class S3Storage:
-    """Objects below a prefix of one bucket; credentials and region come from the environment."""
-
-    def __init__(self, root: str, *, cache: Path | None = None) -> None:
-        """Make a client; `AWS_ENDPOINT_URL` overrides the endpoint."""
-        parts = urlparse(root)
-        self.root = root.rstrip("/")
-        self.bucket = parts.netloc
-        self.prefix = parts.path.strip("/")
-        self.cache = cache
-        retries: Any = {"mode": "standard", "max_attempts": 8}
-        self.client: Any = boto3.client("s3", config=Config(retries=retries))
-
-    def _key(self, key: str) -> str:
-        key = checked_key(key)
-        return f"{self.prefix}/{key}" if self.prefix else key
-
-    def read(self, key: str) -> bytes:
-        """See Storage.read."""
-        try:
-            body = self.client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"]
-            return bytes(body.read())
-        except (ClientError, BotoCoreError) as error:
-            raise missing(self.root, key, error) from error
-
-    def read_range(self, key: str, offset: int, length: int) -> bytes:
-        """See Storage.read_range."""
-        if length == 0:
-            return b""
-        span = f"bytes={offset}-{offset + length - 1}"
-        try:
-            body = self.client.get_object(Bucket=self.bucket, Key=self._key(key), Range=span)["Body"]
-            return whole(bytes(body.read()), key, offset, length)
-        except (ClientError, BotoCoreError) as error:
-            raise missing(self.root, key, error) from error
-
-    def size(self, key: str) -> int:
-        """See Storage.size."""
-        try:
-            return int(self.client.head_object(Bucket=self.bucket, Key=self._key(key))["ContentLength"])
-        except (ClientError, BotoCoreError) as error:
-            raise missing(self.root, key, error) from error
-
-    def put(self, key: str, data: bytes) -> str:
-        """See Storage.put; S3 shows an object only when it is complete."""
-        try:
-            self.client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data)
-        except (ClientError, BotoCoreError) as error:
-            raise StorageError(f"Cannot write {self.root}/{key}: {error}. Check bucket, endpoint and credentials.") from error
-        return key
-
-    def put_file(self, key: str, path: Path) -> str:
-        """See Storage.put_file."""
-        try:
-            self.client.upload_file(str(path), self.bucket, self._key(key))
-        except (ClientError, BotoCoreError, OSError) as error:
-            raise StorageError(f"Cannot write {self.root}/{key}: {error}. Check bucket, endpoint and credentials.") from error
-        return key
-
-    def exists(self, key: str) -> bool:
-        """See Storage.exists."""
-        try:
-            self.client.head_object(Bucket=self.bucket, Key=self._key(key))
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in ("404", "NoSuchKey", "NotFound"):
-                return False
-            raise missing(self.root, key, error) from error
-        except BotoCoreError as error:
-            raise missing(self.root, key, error) from error
-        return True
-
-    def list(self, prefix: str = "") -> Iterator[str]:
-        """See Storage.list."""
-        return (listed.key for listed in self.listing(prefix))
-
-    def listing(self, prefix: str = "") -> Iterator[Listed]:
-        """See Storage.listing; pages are asked for as they are needed."""
-        start = f"{self.prefix}/{prefix}" if self.prefix else prefix
-        cut = len(self.prefix) + 1 if self.prefix else 0
-        try:
-            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=start):
-                for item in page.get("Contents", ()):
-                    yield Listed(item["Key"][cut:], int(item["Size"]), item["ETag"].strip('"'))
-        except (ClientError, BotoCoreError) as error:
-            raise missing(self.root, prefix, error) from error
-
-    def fetch(self, key: str) -> Path:
-        """See Storage.fetch."""
-        if self.cache is None:
-            raise StorageError(f"Expected a cache folder to copy {self.root}/{key} to; open the storage with one.")
-        name = hashlib.sha256(f"{self.root}/{key}".encode()).hexdigest()[:16]
-        copy = LocalStorage(self.cache)
-        local = f"{name}/{PurePosixPath(key).name}"
-        if not copy.exists(local):
-            copy.put(local, self.read(key))
-        return copy.fetch(local)
 
 
 def missing(root: str, key: str, error: Exception | None) -> StorageError:

@@ -1,10 +1,13 @@
-import os
+import random
 from pathlib import Path
 
 import pytest
 
+from components.backends import s3 as s3_storage
 from components.backends.storage import LocalStorage, open_storage
 from components.errors import StorageError
+from tests import faulty_s3
+from tests.faulty_s3 import serving
 
 
 def test_a_put_object_is_read_whole_and_in_part(tmp_path):
@@ -72,42 +75,144 @@ def test_an_unknown_scheme_is_refused():
 
 
 @pytest.fixture(scope="module")
-def s3_endpoint():
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+def faulty():
+    with serving(share=0) as (endpoint, layer):
+        yield endpoint, layer
 
 
 @pytest.fixture
-def s3(s3_endpoint, monkeypatch, tmp_path):
+def s3(faulty, monkeypatch, tmp_path):
     import boto3
 
+    endpoint, layer = faulty
     for name, value in {
-        "AWS_ENDPOINT_URL": s3_endpoint,
+        "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
-    bucket = f"bucket-{os.getpid()}-{tmp_path.name.replace('_', '-').lower()}"[:60]
+    monkeypatch.setattr(layer, "share", 0.0)
+    monkeypatch.setattr(s3_storage, "BACK_OFF_S", 0.002)
+    bucket = tmp_path.name.replace("_", "-").lower()[-60:].strip("-")  # part of what decides the faults: the same each time
     boto3.client("s3").create_bucket(Bucket=bucket)
     return open_storage(f"s3://{bucket}/prefix", cache=tmp_path / "cache")
+
+
+@pytest.fixture
+def spoil(faulty, monkeypatch):
+    """Spoil a share of the answers, or only those of one kind, from now on."""
+
+    def begin(share, *kinds):
+        _, layer = faulty
+        layer.spoilt.clear()
+        layer.requests.clear()
+        monkeypatch.setattr(faulty_s3, "KINDS", kinds or faulty_s3.KINDS)
+        monkeypatch.setattr(layer, "share", share)
+        return layer
+
+    return begin
 
 
 def test_s3_offers_what_a_folder_offers(s3, tmp_path):
     (tmp_path / "file").write_bytes(b"from disk")
     s3.put("a/x", b"0123456789")
     s3.put_file("a/y", tmp_path / "file")
+    s3.put("a/empty", b"")
     assert s3.read_range("a/x", 3, 4) == b"3456"
     assert s3.read("a/y") == b"from disk"
-    assert list(s3.list("a/")) == ["a/x", "a/y"]
-    assert [(listed.key, listed.bytes) for listed in s3.listing("a/")] == [("a/x", 10), ("a/y", 9)]
+    assert s3.size("a/y") == 9
+    assert list(s3.list("a/")) == ["a/empty", "a/x", "a/y"]
     assert s3.exists("a/x")
     assert not s3.exists("a/z")
     assert Path(s3.fetch("a/x")).read_bytes() == b"0123456789"
+    assert Path(s3.fetch("a/empty")).read_bytes() == b""
     with pytest.raises(StorageError):
         s3.read("a/z")
+
+
+def test_a_range_past_the_end_is_refused_by_s3_too(s3):
+    s3.put("x", b"0123")
+    with pytest.raises(StorageError, match="cut"):
+        s3.read_range("x", 2, 3)
+    with pytest.raises(StorageError):
+        s3.read_range("x", 4, 1)
+
+
+def test_a_fifth_of_spoilt_answers_changes_nothing(s3, spoil, monkeypatch):
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "7")
+    layer = spoil(0.2)
+    objects = {f"a/{number:03}": bytes([number]) * (1 + 997 * number) for number in range(30)}
+    for key, data in objects.items():
+        assert not s3.exists(key)
+        s3.put(key, data)
+    assert [(listed.key, listed.bytes) for listed in s3.listing("a/")] == [(key, len(data)) for key, data in objects.items()]
+    for key, data in objects.items():
+        assert s3.exists(key)
+        assert s3.size(key) == len(data)
+        assert s3.read(key) == data
+        assert s3.read_range(key, len(data) // 2, 1) == data[:1]
+        assert s3.fetch(key).read_bytes() == data
+    assert set(layer.spoilt) == set(faulty_s3.KINDS)
+    assert 0.15 < layer.spoilt.total() / layer.requests.total() < 0.25
+
+
+@pytest.mark.parametrize("kind", ["lost", "cut", "503"])
+def test_a_large_file_goes_and_comes_in_pieces_under_faults(s3, spoil, tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(s3_storage, "PIECE_BYTES", 5 << 20)
+    data = random.Random(0).randbytes(12 << 20)
+    (tmp_path / "large").write_bytes(data)
+    layer = spoil(0.5, kind)
+    s3.put_file("large", tmp_path / "large")
+    assert s3.fetch("large").read_bytes() == data
+    assert layer.spoilt.total() > 2
+
+
+def test_a_lost_answer_to_the_end_of_an_upload_does_no_harm(s3, tmp_path, monkeypatch):
+    monkeypatch.setattr(s3_storage, "PIECE_BYTES", 5 << 20)
+    (tmp_path / "large").write_bytes(bytes(6 << 20))
+    complete = s3.client.complete_multipart_upload
+
+    def answer_lost(**query):
+        monkeypatch.setattr(s3.client, "complete_multipart_upload", complete)
+        complete(**query)
+        raise s3_storage.HTTPClientError(error="connection reset")
+
+    monkeypatch.setattr(s3.client, "complete_multipart_upload", answer_lost)
+    s3.put_file("large", tmp_path / "large")
+    assert s3.size("large") == 6 << 20
+
+
+def test_a_large_file_that_cannot_go_leaves_nothing(s3, tmp_path, monkeypatch):
+    monkeypatch.setattr(s3_storage, "PIECE_BYTES", 1 << 10)  # smaller than S3 takes
+    (tmp_path / "large").write_bytes(bytes(5 << 10))
+    with pytest.raises(StorageError, match="Cannot write"):
+        s3.put_file("large", tmp_path / "large")
+    assert list(s3.list()) == []
+    assert not s3.client.list_multipart_uploads(Bucket=s3.bucket).get("Uploads")
+
+
+def test_an_object_that_changes_while_it_is_copied_is_refused(s3, tmp_path, monkeypatch):
+    monkeypatch.setattr(s3_storage, "PIECE_BYTES", 4)
+    s3.put("x", b"old content")
+    pieces = s3._pieces("x")
+    assert next(pieces) == b"old "
+    s3.put("x", b"new content")
+    with pytest.raises(StorageError):
+        next(pieces)
+
+
+@pytest.mark.parametrize("kind", ["500", "reset", "cut"])
+def test_a_service_that_stays_away_is_a_sentence_after_the_last_try(s3, spoil, kind):
+    s3.put("x", b"0123")
+    layer = spoil(1.0, kind)
+    with pytest.raises(StorageError, match=f"{s3_storage.TRIES} tries failed"):
+        s3.read("x")
+    assert layer.requests.total() == s3_storage.TRIES
+
+
+def test_what_will_not_pass_is_asked_for_once(s3, spoil):
+    layer = spoil(0.0)
+    with pytest.raises(StorageError, match="Was the home or the bucket changed"):
+        s3.read("gone")
+    assert layer.requests.total() == 1
