@@ -165,7 +165,7 @@ def test_a_large_file_goes_and_comes_in_pieces_under_faults(s3, spoil, tmp_path,
     layer = spoil(0.5, kind)
     s3.put_file("large", tmp_path / "large")
     assert s3.fetch("large").read_bytes() == data
-    assert layer.spoilt.total() > 2
+    assert layer.spoilt.total() > 1
 
 
 def test_a_lost_answer_to_the_end_of_an_upload_does_no_harm(s3, tmp_path, monkeypatch):
