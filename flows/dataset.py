@@ -61,6 +61,8 @@ class Shown(Record):
     """By stage; a stage whose settings were not kept is missing."""
     curations: tuple[str, ...]
     """Curated manifests that were made from these rows."""
+    pages: dict[str, str]
+    """Pages about the entry that its records name, by what they show."""
 
     def text(self) -> str:
         """A page."""
@@ -84,6 +86,8 @@ class Shown(Record):
         lines += ["", "Checks", *(f"  {line}" for checked in expectations(entry) for line in _checked(checked))]
         for stage, values in self.settings.items():
             lines += ["", f"Settings of {stage}", *_indented([(name, str(value)) for name, value in values.items()])]
+        if self.pages:
+            lines += ["", "Pages", *_indented(list(self.pages.items()))]
         return "\n".join([*lines, "", *self._next()])
 
     def _next(self) -> Iterable[str]:
@@ -121,6 +125,7 @@ def show(workspace: Workspace, name: str) -> Shown:
             formats={row["format"]: row["n"] for row in tables.rows(_FORMATS)},
             side_px=None if sides["least"] is None else (sides["least"], sides["middle"], sides["most"]),
             settings=settings_of(store, entry),
+            pages=_pages(store, entry),
             curations=tuple(
                 other.manifest.sha256 for other in history.entries(store) if other.manifest.parent == manifest.sha256
             ),
@@ -137,6 +142,18 @@ def expectations(entry: Entry) -> Sequence[Expectations]:
     """Give the checks that the rows went through."""
     made: Curation | None = entry.curation
     return [entry.version.expectations, *([made.before, made.after] if made else [])]
+
+
+def _pages(store: Storage, entry: Entry) -> dict[str, str]:
+    """Take every field that names a page; one in the store gets the store's place."""
+    named = {checked.suite: checked for checked in expectations(entry)} | {"curation": entry.curation or entry.version}
+    pages = {
+        f"{name} {field}": value
+        for name, record in named.items()
+        for field, value in record
+        if isinstance(value, str) and value.endswith(".html")
+    }
+    return {name: page if "://" in page or page.startswith("/") else f"{store.root}/{page}" for name, page in pages.items()}
 
 
 def _line(entry: Entry) -> tuple[str, ...]:
