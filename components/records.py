@@ -84,6 +84,8 @@ class Curation(Record):
     after: Expectations
     funnel: dict[str, int]
     """Rows by `kept`, `rejected:<reason>` and `failed:<reason>`; they sum to the rows of the manifest."""
+    picture: str = ""
+    """Key of the page that shows the dataset; empty until it is drawn."""
 
 
 class PairSet(Record):

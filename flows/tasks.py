@@ -62,7 +62,7 @@ def run(stage: Task[..., R], workspace: Workspace, *inputs: object, **options: o
 
 
 def _intact(workspace: Workspace, result: object) -> bool:
-    keys = [getattr(result, name) for name in ("uri", "checkpoint", "html", "sheet") if hasattr(result, name)]
+    keys = [getattr(result, name) for name in ("uri", "checkpoint", "html", "sheet", "picture") if getattr(result, name, "")]
     keys += [inner.uri for inner in (getattr(result, "manifest", None), getattr(result, "scores", None)) if inner is not None]
     store = workspace.store
     return all(store.exists(key) for key in keys)
@@ -164,6 +164,45 @@ def curate_images(workspace: Workspace, dataset: DatasetVersion) -> Curation:
     made = curate(dataset, workspace.profile.curate, means)
     succession.append(store, dataset.name, made.manifest.sha256)
     return catalog.save(store, made)
+
+
+@task(
+    name="version-curation",
+    cache_key_fn=_key("version-curation", lambda p: p["curation"].manifest.sha256, lambda p: p["workspace"].remote),
+    **KEEP,
+    **RETRY,
+)
+def version_curation(workspace: Workspace, curation: Curation) -> DatasetVersion:
+    """Curation -> dataset version in DVC that holds the verdicts beside the pictures."""
+    from components.backends import catalog, versioning
+
+    version = versioning.add_curated(
+        curation.dataset,
+        workspace.store,
+        curation.manifest,
+        workspace=workspace.home / "dvc",
+        remote=workspace.remote,
+        git_revision=git_revision(),
+    )
+    return catalog.save(workspace.store, version)
+
+
+@task(
+    name="draw-dataset",
+    cache_key_fn=_key(
+        "draw", lambda p: p["curation"].manifest.sha256, lambda p: p["workspace"].profile.curate, lambda p: p["compared"]
+    ),
+    **KEEP,
+    **RETRY,
+)
+def draw_dataset(workspace: Workspace, curation: Curation, compared: list[str]) -> Curation:
+    """Curation -> the same, with the page that shows it."""
+    from components.backends import catalog
+    from components.curate.picture import make_picture
+    from flows.pictures import subject_of
+
+    key = make_picture(subject_of(workspace, curation, compared), store=workspace.store, progress=progress.get())
+    return catalog.save(workspace.store, curation.model_copy(update={"picture": key}))
 
 
 def benchmarks(workspace: Workspace) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from components.backends import contracts
 from components.backends.engine import map_shards
+from components.backends.history import remember_settings
 from components.backends.storage import Storage, open_storage
 from components.backends.tables import Tables
 from components.curate import duplicates, leaks, quality, registered, score
@@ -79,9 +80,8 @@ def curate(dataset: DatasetVersion, settings: CurateSettings, means: Means) -> C
         counts = funnel(tables)
         after = _held(tables, "curate_after", "judged", settings, means, _expected(settings, dataset, ranked))
         _both_sides(tables, counts)
-        written = tables.write(
-            "images", "select * from judged", parent=dataset.manifest.sha256, settings=content_hash(OPERATOR, settings)
-        )
+        named = remember_settings(store, OPERATOR, settings)
+        written = tables.write("images", "select * from judged", parent=dataset.manifest.sha256, settings=named)
     return Curation(manifest=written, dataset=dataset, before=before, after=after, funnel=counts)
 
 

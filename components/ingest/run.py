@@ -15,6 +15,7 @@ from typing import Any
 
 from components.backends import manifest
 from components.backends.engine import map_shards
+from components.backends.history import remember_settings
 from components.backends.shards import write_shards
 from components.backends.storage import open_storage
 from components.backends.tables import Tables
@@ -120,7 +121,7 @@ def ingest(
     with Tables(store) as tables:
         tables.parts("listed", "images", keys)
         _require_some(tables, addresses)
-        return tables.write("images", _MARKED, settings=content_hash(OPERATOR, settings.model_dump(include=DECIDES)))
+        return tables.write("images", _MARKED, settings=remember_settings(store, OPERATOR, settings.model_dump(include=DECIDES)))
 
 
 def ingest_shard(job: ShardJob) -> str:
