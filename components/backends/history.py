@@ -58,12 +58,17 @@ class Entry(Record):
 
 def entries(store: Storage) -> list[Entry]:
     """Give every version and curation, the last saved one last."""
-    curations = catalog.every(store, Curation)
-    decided = {curation.manifest.sha256 for curation, _ in curations}
-    found = [Entry(version=made.dataset, curation=made, saved=saved) for made, saved in curations]
-    for version, saved in catalog.every(store, DatasetVersion):
-        if version.curated is None or version.curated.sha256 not in decided:
-            found.append(Entry(version=version, saved=saved))
+    versions, curations = catalog.every(store, DatasetVersion), catalog.every(store, Curation)
+    pinned = {version.curated.sha256: version for version, _ in versions if version.curated}
+    decided = {made.manifest.sha256 for made, _ in curations}
+    found = [
+        Entry(version=pinned.get(made.manifest.sha256, made.dataset), curation=made, saved=saved) for made, saved in curations
+    ]
+    found += [
+        Entry(version=version, saved=saved)
+        for version, saved in versions
+        if version.curated is None or version.curated.sha256 not in decided
+    ]
     return sorted(found, key=lambda entry: (entry.saved, entry.decided))
 
 

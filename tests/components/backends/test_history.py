@@ -48,7 +48,6 @@ def test_a_pinned_curation_is_one_entry_that_both_hashes_name(tmp_path, store):
     curation = curated(tmp_path, version, REJECTED)
     pinned = version.model_copy(update={"curated": curation.manifest, "dvc_md5": "f" * 32 + ".dir"})
     catalog.save(store, pinned)
-    catalog.save(store, curation.model_copy(update={"dataset": pinned}))
     assert len(history.entries(store)) == 2
     assert history.find(store, "ffff") == history.find(store, curation.manifest.sha256[:12])
     assert history.find(store, version.manifest.sha256).curation is None
