@@ -124,6 +124,7 @@ def adopt(store: Storage, entry: Entry, pulled: Path) -> int:
         store.put_file(key, files[key])
     catalog.save(store, version)
     if entry.curation:
+        catalog.save(store, entry.curation.dataset)
         catalog.save(store, entry.curation)
     return len(absent)
 
