@@ -59,8 +59,13 @@ class Page:
 
 def render(page: Page) -> str:
     """Give the page as one HTML text with every picture inside."""
+    return fill(_TEMPLATE, page=page, curve=curve_points(page.curve), data=data_uri)
+
+
+def fill(template: str, **values: Any) -> str:
+    """Fill a Jinja template; every value is escaped, and a name that is missing is an error."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_TEMPLATE).render(page=page, curve=curve_points(page.curve), data=_data_uri)
+    return environment.from_string(template).render(**values)
 
 
 def curve_points(curve: Sequence[tuple[float, float]], *, width: int = 640, height: int = 200) -> dict[str, Any]:
@@ -114,7 +119,17 @@ def contact_sheet(rows: Sequence[Sequence[Image]], titles: Sequence[str]) -> Ima
     return sheet
 
 
-def _data_uri(picture: bytes) -> str:
+def thumbnail(image_u8: Image, side: int) -> Image:
+    """Make a picture smaller so that its longer side is at most `side`; (H, W, 3) uint8 RGB."""
+    height, width = image_u8.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small: Image = cv2.resize(image_u8, size, interpolation=cv2.INTER_AREA)
+    return small
+
+
+def data_uri(picture: bytes) -> str:
+    """Give a PNG or JPEG as an address that holds the picture itself."""
     kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 

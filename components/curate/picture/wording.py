@@ -1,0 +1,77 @@
+"""Words and numbers as the page writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+REASONS: Mapping[str, str] = {
+    "duplicate_bytes": "same bytes as another row",
+    "too_small": "a side below 240 px",
+    "blurred": "below the blur minimum",
+    "noisy": "above the blur maximum",
+    "flat": "too many flat patches",
+    "leak": "shares content with a benchmark",
+    "near_duplicate": "shows what a better picture shows",
+    "no_quality": "the metric gives no value",
+    "quality_rank": "below the cut of the quality rank",
+}
+"""Reasons in the order of their stages, in plain words."""
+
+
+def count(value: float) -> str:
+    """Write a whole number with separators: 1,234,567."""
+    return f"{round(value):,}"
+
+
+def share(part: float, whole: float) -> str:
+    """Write a part of a whole in per cent; a small one keeps a second digit."""
+    if not whole:
+        return "–"
+    percent = 100 * part / whole
+    digits = 0 if percent in (0, 100) else 1 if percent >= 1 else 2
+    return f"{percent:.{digits}f} %" if percent == 0 or percent >= 0.01 else "< 0.01 %"
+
+
+def number(value: float | None) -> str:
+    """Write a score with about three significant digits."""
+    if value is None:
+        return "–"
+    size = abs(value)
+    return f"{value:,.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.3g}"
+
+
+def short(value: float) -> str:
+    """Write a number for an axis: 12K, 3.4M, 0.25."""
+    for step, letter in ((1e6, "M"), (1e3, "K")):
+        if abs(value) >= step:
+            return f"{value / step:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def tail(origin: str) -> str:
+    """Give the last part of an origin, which is what fits under a picture."""
+    return origin.rstrip("/").rpartition("/")[2] or origin
+
+
+def why(row: Mapping[str, Any], metric: str) -> str:
+    """Say in a few words what decided a row: the score that its reason is about.
+
+    Args:
+        row: an image row.
+        metric: name of the metric behind `quality`.
+    """
+    reason = row["reason"] or ""
+    if reason in ("blurred", "noisy"):
+        return f"blur {number(row['blur'])}"
+    if reason == "flat":
+        return f"{100 * row['flat_share']:.0f} % flat"
+    if reason == "too_small":
+        return f"{row['width_px']} × {row['height_px']} px"
+    if reason in ("duplicate_bytes", "near_duplicate"):
+        return f"like {tail(row['related'] or '?')}"
+    if reason == "leak":
+        return f"in {row['related'] or '?'}"
+    if row["quality"] is not None:
+        return f"{metric} {number(row['quality'])}"
+    return "trusted, no rank" if row["trusted"] and row["verdict"] == "kept" else f"{row['width_px']} × {row['height_px']} px"
