@@ -7,7 +7,7 @@ shall carry, and `render` writes it.
 
 from components.imaging.codec.clock import time_limit
 from components.imaging.codec.keeping import Source, source
-from components.imaging.codec.opening import REASONS, STORED, Limits
+from components.imaging.codec.opening import REASONS, STORED, Limits, decodes_heif
 from components.imaging.codec.reading import Image, Picture, decode, identify, luma
 from components.imaging.codec.writing import ENCODERS, check_size, encode_jpeg, encode_png, render
 
@@ -21,6 +21,7 @@ __all__ = [
     "Source",
     "check_size",
     "decode",
+    "decodes_heif",
     "encode_jpeg",
     "encode_png",
     "identify",

@@ -33,7 +33,7 @@ class Source:
     """(H, W, 3) RGB in sRGB, [0, 1], upright, the first frame; grey has three equal channels. Where the file is wholly
     transparent it holds the nearest visible colour."""
     format: str
-    """By content, not by suffix: jpeg, png, webp, tiff, bmp, gif or avif."""
+    """By content, not by suffix: jpeg, png, webp, tiff, bmp, gif, avif or heif."""
     bits: int
     """16 for more than 8 bits a channel, else 8."""
     grey: bool

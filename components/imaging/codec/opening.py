@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import logging
 import warnings
@@ -31,11 +32,12 @@ REASONS: Mapping[str, str] = {
 """Every verdict of the decoder, and what it means; the last two come from whoever watches its process."""
 
 DECODED = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
-"""Formats that are opened; no other decoder is even tried."""
+"""Formats that are opened, beside HEIF where its library is there; no other decoder is even tried."""
 
 _JPEG = b"\xff\xd8"
 _SUPPORTED = (_JPEG, b"\x89PNG", b"II*\x00", b"MM\x00*", b"BM", b"GIF8")
 _UNSUPPORTED = (b"8BPS", b"\x00\x00\x00\x0cJXL ", b"\xff\x0a", b"\x00\x00\x00\x0cjP", b"v/1\x01", b"II+\x00", b"MM\x00+")
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
 
 
 class Limits(Settings):
@@ -62,8 +64,8 @@ def opened(data: bytes, limits: Limits) -> Iterator[PIL.Image.Image]:
         raise DecodeError("too_many_bytes", f"{len(data)} bytes, limit {limits.max_bytes}")
     _hush()
     try:
-        with PIL.Image.open(io.BytesIO(data), formats=DECODED) as image:
-            _check_size(image, limits)
+        with PIL.Image.open(io.BytesIO(data), formats=(*DECODED, "HEIF") if decodes_heif() else DECODED) as image:
+            check_size(image, limits)
             if image.format == "TIFF":
                 _load_tiff(image)
             yield image
@@ -76,10 +78,27 @@ def opened(data: bytes, limits: Limits) -> Iterator[PIL.Image.Image]:
     except PIL.UnidentifiedImageError as error:
         raise DecodeError(_unidentified(data), f"starts with {data[:8]!r}") from error
     except Exception as error:  # decoders raise a dozen types, from struct.error to SyntaxError
-        raise DecodeError("truncated" if "truncated" in str(error).lower() else "corrupt", str(error)) from error
+        cut = any(words in str(error).lower() for words in ("truncated", "end of file"))
+        raise DecodeError("truncated" if cut else "corrupt", str(error)) from error
 
 
-def _check_size(image: PIL.Image.Image, limits: Limits) -> None:
+@functools.cache
+def decodes_heif() -> bool:
+    """Say whether HEIF is decoded: with pillow-heif, which is an extra, because its x265 is under the GPL.
+
+    libheif turns the pixels as the container says, and pillow-heif takes the orientation out of EXIF, so nothing is turned
+    twice. Of several pictures the primary one counts. Thumbnails and depth maps are not read.
+    """
+    try:
+        import pillow_heif  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
+    return True
+
+
+def check_size(image: PIL.Image.Image, limits: Limits) -> None:
+    """Refuse a picture with more pixels than are accepted, by what its header says or what was loaded."""
     width, height = image.size
     if width * height > limits.max_pixels or max(width, height) > limits.max_side_px:
         raise DecodeError(
@@ -102,7 +121,8 @@ def _unidentified(data: bytes) -> str:
     if data.startswith(_SUPPORTED) or (data[:4], data[8:12]) == (b"RIFF", b"WEBP"):
         return "corrupt"
     if data[4:8] == b"ftyp":
-        return "corrupt" if data[8:11] == b"avi" else "unsupported_format"
+        decoded = data[8:11] == b"avi" or (data[8:12] in _HEIF_BRANDS and decodes_heif())
+        return "corrupt" if decoded else "unsupported_format"
     return "unsupported_format" if data.startswith(_UNSUPPORTED) else "not_an_image"
 
 

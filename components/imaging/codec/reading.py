@@ -11,7 +11,7 @@ import PIL.Image
 
 from components.errors import DecodeError
 from components.imaging.codec import colour, frames, jpeg_stream
-from components.imaging.codec.opening import Limits, opened
+from components.imaging.codec.opening import Limits, check_size, opened
 
 Image = npt.NDArray[np.uint8]
 """(H, W, 3) RGB, 0..255; (H, W) for luma."""
@@ -26,7 +26,7 @@ class Picture:
     image_u8: Image
     """(H, W, 3) RGB, sRGB, upright."""
     format: str
-    """By content, not by suffix: jpeg, png, webp, tiff, bmp, gif or avif."""
+    """By content, not by suffix: jpeg, png, webp, tiff, bmp, gif, avif or heif."""
     width_px: int
     """After EXIF orientation."""
     height_px: int
@@ -73,8 +73,7 @@ def luma(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Image:
             image.draft("L", image.size)
             image.load()
             _check_end(image, data, limits)
-            luma_u8: Image = np.array(colour.upright(image, image))
-            return luma_u8
+            return np.asarray(colour.upright(image, image))  # read-only: a copy less
     grey: Image = cv2.cvtColor(decode(data, limits=limits).image_u8, cv2.COLOR_RGB2GRAY)
     return grey
 
@@ -93,6 +92,8 @@ def load_whole(image: PIL.Image.Image, data: bytes, limits: Limits) -> str:
     """Load the pixels of an opened file, refuse half a picture, and name the format."""
     kind = _kind(image)
     image.load()
+    if kind == "heif":
+        check_size(image, limits)  # its decoder may find another size than the header's
     if kind == "jpeg":
         _check_end(image, data, limits)
     return kind
