@@ -7,6 +7,7 @@ from typing import Any
 
 from components.backends.history import SHORT
 from components.backends.provenance import Place, Uses
+from components.imaging import codec
 from components.records import Record
 from flows.layout import size
 
@@ -58,7 +59,8 @@ class Account(Record):
     def _verdict(self) -> str:
         verdict, reason = self.row["verdict"], self.row["reason"]
         if verdict == "failed":
-            return f"out. It could not be read or decoded ({reason})."
+            meaning = f" ({codec.REASONS[reason]})" if reason in codec.REASONS else ""
+            return f"out. It could not be read or decoded: {reason}{meaning}."
         if verdict == "rejected":
             return f"out. It was rejected as {reason}: {self._reason()}."
         if not self.decided:

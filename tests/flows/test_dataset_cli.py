@@ -108,7 +108,7 @@ STORIES = {
     "c.png": ("near_duplicate: it shares content with photos/set/a.png",),
     "d.png": ("by quality it is number 4 of 4, and the best 3 are kept", "60 by piqe (lower is better)"),
     "e.png": ("in.", "'scene-e' is on the test side"),
-    "broken.jpg": ("could not be read or decoded (truncated)",),
+    "broken.jpg": ("could not be read or decoded: truncated (the end is missing)",),
 }
 
 
