@@ -77,7 +77,9 @@ def _background() -> Iterator[Callable[[Coroutine[Any, Any, T]], T]]:
 
 async def _started(settings: UrlSettings, max_bytes: int, entries: Sequence[Entry]) -> _Download:
     """Open the client inside the loop that will use it."""
-    return _Download(await Web(settings, max_bytes).__aenter__(), entries)
+    web = Web(settings, max_bytes)
+    await web.open()
+    return _Download(web, entries)
 
 
 class _Download:
@@ -127,4 +129,4 @@ class _Download:
         for task, _ in self.under_way:
             task.cancel()
         await asyncio.gather(*(task for task, _ in self.under_way), return_exceptions=True)
-        await self.web.__aexit__(None, None, None)
+        await self.web.close()

@@ -6,10 +6,8 @@ import asyncio
 import random
 import socket
 import time
-import zlib
 from collections import defaultdict
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 
 import aiohttp
@@ -17,10 +15,11 @@ from aiohttp.abc import ResolveResult
 from yarl import URL
 
 from components.errors import DecodeError
-from components.imaging import codec
+from components.ingest.manners import Host, Transient, opted_out, seconds_to_wait
 from components.ingest.room import Share
 from components.ingest.settings import UrlSettings
-from components.ingest.web_policy import Policy, is_public, opted_out, seconds_to_wait
+from components.ingest.web_content import SIGNATURE_BYTES, require_picture, unpacked
+from components.ingest.web_policy import Policy, is_public
 
 REASONS: Mapping[str, str] = {
     "no_url": "the row holds no address",
@@ -42,11 +41,10 @@ REASONS: Mapping[str, str] = {
 }
 """Every verdict of an address beside http_<status>, and what it means."""
 
-SIGNATURE_BYTES = 16
 DNS_THREADS = 32
 DNS_SECONDS = 300
 _REDIRECTS = {301, 302, 303, 307, 308}
-_TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+_PASSING = {408, 425, 429, 500, 502, 503, 504}
 _BUSY = {429, 503}
 _ERRORS: tuple[tuple[type[Exception], str, bool], ...] = (
     (aiohttp.InvalidURL, "bad_url", False),
@@ -62,34 +60,6 @@ _ERRORS: tuple[tuple[type[Exception], str, bool], ...] = (
 
 class PrivateAddress(OSError):
     """A connection to an address inside a network was asked for."""
-
-
-class _Transient(Exception):
-    """Asking again may help."""
-
-    def __init__(self, reason: str, host: _Host, *, busy: bool = False, wait_seconds: float | None = None) -> None:
-        super().__init__(reason)
-        self.reason, self.host, self.busy, self.wait_seconds = reason, host, busy, wait_seconds
-
-
-class _Host:
-    """What is known of one host: who may ask now, and how it went lately."""
-
-    def __init__(self, concurrency: int) -> None:
-        self.slots = asyncio.Semaphore(concurrency)
-        self.ready_at = 0.0
-        self.failures = 0
-
-    async def turn(self, delay_seconds: float) -> None:
-        """Wait until the host may be asked."""
-        clock = asyncio.get_running_loop().time
-        while (wait := self.ready_at - clock()) > 0:
-            await asyncio.sleep(wait)
-        self.ready_at = clock() + delay_seconds
-
-    def rest(self, seconds: float) -> None:
-        """Leave the host alone for a while."""
-        self.ready_at = max(self.ready_at, asyncio.get_running_loop().time() + seconds)
 
 
 class _Resolver(aiohttp.ThreadedResolver):
@@ -108,7 +78,7 @@ class _Resolver(aiohttp.ThreadedResolver):
 
 
 class Web:
-    """A client for pictures; an async context of one event loop."""
+    """A client for pictures, of one event loop."""
 
     def __init__(self, settings: UrlSettings, max_bytes: int) -> None:
         """Take the limits.
@@ -120,10 +90,10 @@ class Web:
         self.settings, self.max_bytes = settings, max_bytes
         self.policy = Policy(frozenset(settings.allow_ports), frozenset(host.lower() for host in settings.allow_hosts))
         self.slots = asyncio.Semaphore(settings.concurrency)
-        self.hosts: defaultdict[str, _Host] = defaultdict(lambda: _Host(settings.host_concurrency))
+        self.hosts: defaultdict[str, Host] = defaultdict(lambda: Host(settings.host_concurrency))
 
-    async def __aenter__(self) -> Web:
-        """Open the client."""
+    async def open(self) -> None:
+        """Make the client; inside the event loop that will use it."""
         self.resolver = _Resolver(self.policy)
         connector = aiohttp.TCPConnector(limit=0, resolver=self.resolver, ttl_dns_cache=DNS_SECONDS, socket_factory=self._socket)
         waits = aiohttp.ClientTimeout(connect=self.settings.connect_seconds, sock_read=self.settings.read_seconds)
@@ -131,9 +101,8 @@ class Web:
         self.session = aiohttp.ClientSession(
             connector=connector, timeout=waits, headers=headers, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
         )
-        return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def close(self) -> None:
         """Close every connection."""
         await self.session.close()
 
@@ -158,20 +127,19 @@ class Web:
         for attempt in range(1, self.settings.attempts + 1):
             try:
                 return await self._follow(url, share)
-            except _Transient as failure:
+            except Transient as failure:
                 await self._wait(failure, attempt)
         raise AssertionError("the last attempt raises")
 
-    async def _wait(self, failure: _Transient, attempt: int) -> None:
+    async def _wait(self, failure: Transient, attempt: int) -> None:
         """Wait before another attempt; raises DecodeError when there is none."""
         most = self.settings.backoff_most_seconds
-        failure.host.failures += 1
         wait = failure.wait_seconds
         if wait is None:
             spread = random.uniform(0.5, 1.5)  # noqa: S311
             wait = min(self.settings.backoff_seconds * 2 ** (attempt - 1) * spread, most)
         if wait > most:
-            failure.host.failures = self.settings.host_failures
+            failure.host.given_up = True
         elif failure.busy:
             failure.host.rest(wait)
         if attempt == self.settings.attempts or wait > most:
@@ -199,14 +167,25 @@ class Web:
         async with host.slots:
             await host.turn(self.settings.host_delay_seconds)
             async with self.slots:
-                if host.failures >= self.settings.host_failures:
+                if host.given_up or host.failures >= self.settings.host_failures:
                     raise DecodeError("host_unavailable", str(at.host))
                 share.clear()
-                answer = await self._exchange(at, host, share)
-                host.failures = 0
-                return answer
+                return await self._judged_exchange(at, host, share)
 
-    async def _exchange(self, at: URL, host: _Host, share: Share) -> bytes | URL:
+    async def _judged_exchange(self, at: URL, host: Host, share: Share) -> bytes | URL:
+        """Exchange, and remember of the host whether it answered in time; a clear no is an answer."""
+        try:
+            answer = await self._exchange(at, host, share)
+        except Transient:
+            host.failures += 1
+            raise
+        except DecodeError as error:
+            host.failures = host.failures + 1 if error.reason == "slow_download" else 0
+            raise
+        host.failures = 0
+        return answer
+
+    async def _exchange(self, at: URL, host: Host, share: Share) -> bytes | URL:
         """One request and its answer; every error becomes a reason."""
         try:
             async with asyncio.timeout(self.settings.total_seconds), self.session.get(at, allow_redirects=False) as response:
@@ -214,20 +193,20 @@ class Web:
         except aiohttp.ClientError as error:
             reason, again = _judged(error)
             if again:
-                raise _Transient(reason, host) from error
+                raise Transient(reason, host) from error
             raise DecodeError(reason, str(error)) from error
         except TimeoutError as error:
             raise DecodeError("slow_download", str(at)) from error
         except ValueError as error:
             raise DecodeError("bad_url", str(error)) from error
 
-    async def _answer(self, response: aiohttp.ClientResponse, host: _Host, share: Share) -> bytes | URL:
+    async def _answer(self, response: aiohttp.ClientResponse, host: Host, share: Share) -> bytes | URL:
         """Judge an answer by its head, and read it when it is a picture's."""
         status, headers = response.status, response.headers
-        if status in _TRANSIENT:
+        if status in _PASSING:
             busy = status in _BUSY
             wait = seconds_to_wait(headers.get("Retry-After", ""), time.time()) if busy else None
-            raise _Transient(f"http_{status}", host, busy=busy, wait_seconds=wait)
+            raise Transient(f"http_{status}", host, busy=busy, wait_seconds=wait)
         if status != 200 and status not in _REDIRECTS:
             raise DecodeError(f"http_{status}")
         agent = self.settings.user_agent.partition("/")[0]
@@ -250,12 +229,12 @@ class Web:
             if len(data) > self.max_bytes:
                 raise DecodeError("too_many_bytes", f"at most {self.max_bytes} (ingest.urls.max_bytes)")
             if not judged and len(data) >= SIGNATURE_BYTES:
-                judged = _require_picture(data)
+                judged = require_picture(data)
         if packed:
-            data = _unpacked(data, self.max_bytes)
+            data = unpacked(data, self.max_bytes)
             share.hold(len(data))
         if packed or not judged:
-            _require_picture(data)
+            require_picture(data)
         return bytes(data)
 
 
@@ -273,27 +252,3 @@ def _judged(error: aiohttp.ClientError) -> tuple[str, bool]:
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, PrivateAddress):
         return "private_address", False
     return next((reason, again) for kind, reason, again in _ERRORS if isinstance(error, kind))
-
-
-def _require_picture(data: bytearray) -> bool:
-    """Refuse what does not start like a picture, or say yes; what breaks further on is the decoder's to say."""
-    try:
-        codec.identify(bytes(data[:SIGNATURE_BYTES]))
-    except DecodeError as error:
-        if error.reason == "not_an_image":
-            raise DecodeError("wrong_type", f"starts with {bytes(data[:8])!r}") from error
-    return True
-
-
-def _unpacked(data: bytearray, max_bytes: int) -> bytearray:
-    """Unpack gzip or deflate, which was not asked for, up to the limit and not a byte further."""
-    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-    try:
-        plain = stream.decompress(data, max_bytes + 1)
-    except zlib.error as error:
-        raise DecodeError("wrong_type", f"not packed as announced: {error}") from error
-    if len(plain) > max_bytes:
-        raise DecodeError("too_many_bytes", f"unpacked; at most {max_bytes} (ingest.urls.max_bytes)")
-    if not stream.eof:
-        raise DecodeError("cut", "the packed content has no end")
-    return bytearray(plain)

@@ -1,17 +1,13 @@
-"""What may be asked on the web, and what a site's answer forbids; no network here."""
+"""Which addresses may be asked on the web; no network here."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
 from components.errors import DecodeError
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_WITH_VALUE = ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview")
-"""Directives of X-Robots-Tag that carry a colon and are no name of a robot."""
 
 
 @dataclass(frozen=True)
@@ -45,38 +41,3 @@ def is_public(address: str) -> bool:
         if ip.is_site_local:
             return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved)
-
-
-def opted_out(robots: Iterable[str], tdm: str, words: Collection[str], agent: str) -> str:
-    """Give the first word that forbids the use of an answer; empty when nothing does.
-
-    Args:
-        robots: values of X-Robots-Tag, such as `noai, noindex` or `otherbot: noai`; a robot's name holds for what follows it.
-        tdm: value of TDM-Reservation; `1` reserves.
-        words: what forbids.
-        agent: our own name; what is said to other robots does not count.
-    """
-    for value in robots:
-        ours = True
-        for part in value.lower().split(","):
-            name, colon, word = (piece.strip() for piece in part.partition(":"))
-            if colon and name not in _WITH_VALUE:
-                ours = name == agent.lower()
-            if ours and (said := word if colon else name) in words:
-                return said
-    return "tdm-reservation" if tdm.strip() == "1" and "tdm-reservation" in words else ""
-
-
-def seconds_to_wait(retry_after: str, now: float) -> float | None:
-    """Read Retry-After, seconds or a date; None where it says nothing.
-
-    Args:
-        retry_after: value of the header.
-        now: present time, seconds since 1970.
-    """
-    if retry_after.strip().isdecimal():
-        return float(retry_after)
-    try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - now)
-    except (ValueError, OverflowError, OSError):
-        return None

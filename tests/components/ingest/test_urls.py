@@ -168,9 +168,20 @@ def test_a_host_that_fails_in_a_row_is_given_up_and_others_are_not(site):
     assert site.asked["status/500"] <= 4 + 1
 
 
-def test_a_success_between_failures_keeps_a_host(site):
-    urls = [site.url(path) for number in range(4) for path in (f"status/500?{number}", f"ok/{number}")]
-    assert "host_unavailable" not in read(site, *urls, host_concurrency=1, host_failures=4, attempts=1)
+@pytest.mark.parametrize("answer", ["ok", "status/404", "html"])
+def test_an_answer_between_failures_keeps_a_host(site, answer):
+    urls = [
+        site.url(path)
+        for number in range(4)
+        for path in (f"status/500?{number}", f"{answer}/{number}" if answer == "ok" else answer)
+    ]
+    assert "host_unavailable" not in read(site, *urls, host_concurrency=1, host_failures=2, attempts=1)
+
+
+def test_a_host_whose_contents_never_end_in_time_is_given_up(site):
+    urls = [site.url(f"drip/{number}") for number in range(4)]
+    got = read(site, *urls, host_concurrency=1, host_failures=2, total_seconds=0.2)
+    assert got == ["slow_download", "slow_download", "host_unavailable", "host_unavailable"]
 
 
 def test_results_come_in_the_order_of_the_rows(site):

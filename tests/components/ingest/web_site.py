@@ -23,6 +23,7 @@ class Site:
         self.hosts: Counter[str] = Counter()
         self.headers: dict[str, str] = {}
         self.now = self.most = 0
+        self.pictures: list[bytes] = []
 
     def __enter__(self) -> Site:
         self.listener = socket.create_server(("0.0.0.0", 0))
@@ -69,6 +70,9 @@ class Site:
 
     async def ok(self, request: web.Request, rest: str) -> web.Response:
         return web.Response(body=PICTURE + rest.encode(), content_type="image/jpeg")
+
+    async def photo(self, request: web.Request, number: str) -> web.Response:
+        return web.Response(body=self.pictures[int(number)])
 
     async def late(self, request: web.Request, seconds: str) -> web.Response:
         await asyncio.sleep(float(seconds))
