@@ -10,6 +10,7 @@ from pathlib import Path
 from components.errors import DecodeError, SourceError
 from components.ingest.settings import IngestSettings
 from components.ingest.source import About, Address, Entry, Fetched, read_each
+from components.ingest.text import as_origin
 
 NOT_PICTURES = {".csv", ".json", ".jsonl", ".md", ".txt", ".html", ".toml", ".yaml", ".yml", ".xml", ".pdf", ".py", ".ini"}
 """Notes that usually lie beside photos; every other file gets a row and a verdict."""
@@ -46,20 +47,21 @@ class FolderSource:
             raise SourceError(f"Expected photos below '{self.folder}', found none. Put JPEG, PNG, WebP or TIFF files there.")
 
     def _entry(self, path: Path) -> Entry:
-        origin = path.relative_to(self.folder).as_posix()
+        at = path.relative_to(self.folder).as_posix()
+        origin = as_origin(at)
         scene = f"{self.about.name}/{origin}"
         try:
             stat = path.stat()
         except OSError:
-            return Entry(origin, scene, bytes=0, stamp="unreadable")
-        return Entry(origin, scene, bytes=stat.st_size, stamp=f"{stat.st_size}-{stat.st_mtime_ns}")
+            return Entry(origin, scene, bytes=0, stamp="unreadable", at=at)
+        return Entry(origin, scene, bytes=stat.st_size, stamp=f"{stat.st_size}-{stat.st_mtime_ns}", at=at)
 
     def read(self, entries: Sequence[Entry]) -> Iterator[Fetched]:
         """See Source.read."""
         return read_each(self._read, entries)
 
     def _read(self, entry: Entry) -> bytes:
-        path = self.folder / entry.origin
+        path = self.folder / entry.at
         try:
             if path.stat().st_size > self.max_bytes:
                 raise DecodeError("too_many_bytes", f"{path.stat().st_size} bytes; at most {self.max_bytes} (ingest.max_bytes)")

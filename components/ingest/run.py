@@ -9,7 +9,7 @@ never read again, so a killed run goes on where it was.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,7 +30,13 @@ from components.records import Manifest, Progress, content_hash, quiet
 Row = dict[str, Any]
 
 OPERATOR = "ingest-2"
-DECIDES = {"max_pixels", "max_bytes", "decode_seconds", "shard_bytes"}
+DECIDES: Mapping[str, Any] = {
+    "max_pixels": True,
+    "max_bytes": True,
+    "decode_seconds": True,
+    "shard_bytes": True,
+    "urls": {"max_bytes", "max_redirects", "allow_ports", "allow_hosts", "opt_out"},
+}
 """Settings that change what becomes of an entry; the others only change how fast."""
 
 _MARKED = """
@@ -64,7 +70,7 @@ class ShardJob:
     @property
     def key(self) -> str:
         """Part that says that this job is done."""
-        about, decides = self.source.about, self.settings.model_dump(include=DECIDES)
+        about, decides = self.source.about, decisive(self.settings)
         listed = [list(entry) for entry in self.entries]
         return f"parts/{OPERATOR}/{content_hash(about.name, about.licence, about.trusted, decides, listed)}.parquet"
 
@@ -75,13 +81,18 @@ def fingerprint(addresses: Sequence[str], settings: IngestSettings) -> tuple[str
     Raises:
         SourceError: a source is missing, unreadable or empty.
     """
-    digest, count = hashlib.sha256(content_hash(OPERATOR, settings).encode()), 0
+    digest, count = hashlib.sha256(content_hash(OPERATOR, decisive(settings)).encode()), 0
     for source in _open(addresses, settings):
         digest.update(content_hash(source.about.name, source.about.licence, source.about.trusted).encode())
         for entry in source.entries():
             digest.update(repr(tuple(entry)).encode())
             count += 1
     return digest.hexdigest(), count
+
+
+def decisive(settings: IngestSettings) -> dict[str, Any]:
+    """The settings that change what becomes of an entry."""
+    return settings.model_dump(mode="json", include=dict(DECIDES))
 
 
 def ingest(
@@ -121,7 +132,7 @@ def ingest(
     with Tables(store) as tables:
         tables.parts("listed", "images", keys)
         _require_some(tables, addresses)
-        return tables.write("images", _MARKED, settings=remember_settings(store, OPERATOR, settings.model_dump(include=DECIDES)))
+        return tables.write("images", _MARKED, settings=remember_settings(store, OPERATOR, decisive(settings)))
 
 
 def ingest_shard(job: ShardJob) -> str:
