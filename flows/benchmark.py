@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from components.curate.registered import Benchmark, register, registered
 from prefect import flow
 
+from components.backends.history import SHORT
+from components.curate.registered import Benchmark, register, registered
 from components.ingest.run import fingerprint
 from components.records import Record
 from flows import tasks
@@ -21,8 +22,8 @@ class Benchmarks(Record):
         """A table."""
         if not self.benchmarks:
             return "No benchmark is registered. Do it: lucidflux benchmark add NAME SOURCE..."
-        rows = [(one.name, str(one.manifest.rows), one.manifest.sha256[:12]) for one in self.benchmarks]
-        return columns([("name", "pictures", "manifest"), *rows])
+        rows = [(one.name, str(one.images.rows), str(one.count), one.images.sha256[:SHORT]) for one in self.benchmarks]
+        return columns([("name", "rows", "guarded", "manifest"), *rows])
 
 
 @flow(name="register-benchmark")
