@@ -2,7 +2,9 @@
 
 A sha256 stands here only where a public source states it; an empty one is recorded at the first import or download
 (trust on first use). Hashes and sizes: Black Forest Labs' documentation of FLUX.1 and FLUX.1 Redux; the hub's own
-metadata for the autoencoder, T5, CLIP and T5's vocabulary. File names: the download program of the LucidFlux release.
+metadata for the autoencoder, T5, CLIP and T5's vocabulary; of the metrics' files the address of CLIP's RN50, and for the
+others what several users wrote down, where it agrees with the digits in the file's name. File names: the download program
+of the LucidFlux release; pyiqa.
 """
 
 from __future__ import annotations
@@ -33,11 +35,15 @@ class Pin:
     licence: str
     used_for: str
     holds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Tensors that tell this checkpoint from any other, with their released shapes."""
+    """Tensors that tell this checkpoint from any other, with their released shapes; "" for a file of one bare tensor."""
+    source: str = ""
+    """Where its makers publish the file, when no hub has it: it is fetched by hand and imported."""
 
 
 FLUX_LICENCE = "FLUX.1 [dev] non-commercial"
 FLUX = "black-forest-labs/FLUX.1-dev"
+PYIQA = "chaofengc/IQA-PyTorch-Weights"
+PYIQA_LICENCE = "CC-BY-NC-SA-4.0"
 
 WEIGHTS: Mapping[str, Pin] = {
     "flux1-dev": Pin(
@@ -158,6 +164,77 @@ WEIGHTS: Mapping[str, Pin] = {
         licence="MIT",
         used_for="encoding another prompt",
         holds={"text_model.embeddings.token_embedding.weight": (49408, 768)},
+    ),
+    "clip-rn50": Pin(
+        repository="openai/CLIP",
+        files=(PinnedFile("RN50.pt", "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"),),
+        licence="MIT",
+        used_for="metrics CLIP-IQA and CLIP-IQA+",
+        holds={"visual.attnpool.positional_embedding": (50, 2048), "text_projection": (512, 1024)},
+        source="https://openaipublic.azureedge.net/clip/models/"
+        "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762/RN50.pt",
+    ),
+    "clipiqa-plus": Pin(
+        repository=PYIQA,
+        files=(PinnedFile("CLIP-IQA+_learned_prompts-603f3273.pth"),),
+        licence=PYIQA_LICENCE,
+        used_for="metric CLIP-IQA+: prompts learned on KonIQ-10k",
+        holds={"": (2, 16, 512)},
+    ),
+    "musiq-koniq": Pin(
+        repository=PYIQA,
+        files=(PinnedFile("musiq_koniq_ckpt-e95806b9.pth", "e95806b9eae5f3814c410f574ba8e552362bd5bc63d758ed5b97860f5d6185aa"),),
+        licence=PYIQA_LICENCE,
+        used_for="metric MUSIQ, trained on KonIQ-10k",
+        holds={"conv_root.weight": (64, 3, 7, 7), "head.weight": (1, 384)},
+    ),
+    "maniqa-koniq": Pin(
+        repository=PYIQA,
+        files=(
+            PinnedFile("ckpt_koniq10k.pt", "a207f8ab57322e6be38ff5c8d019301dc032b454bef21c3c9f9dbf7974eebff6", size=543_335_435),
+        ),
+        licence=PYIQA_LICENCE,
+        used_for="metric MANIQA, trained on KonIQ-10k",
+        holds={"vit.pos_embed": (1, 785, 768), "fc_score.3.weight": (1, 384)},
+    ),
+    "nima-ava": Pin(
+        repository=PYIQA,
+        files=(PinnedFile("NIMA_InceptionV2_ava-b0c77c00.pth"),),
+        licence=PYIQA_LICENCE,
+        used_for="metric NIMA, trained on AVA",
+        holds={"base_model.conv2d_1a.conv.weight": (32, 3, 3, 3), "classifier.2.weight": (10, 1536)},
+    ),
+    "niqe": Pin(
+        repository=PYIQA,
+        files=(PinnedFile("niqe_modelparameters.mat"),),
+        licence=PYIQA_LICENCE,
+        used_for="metric NIQE: statistics of pristine pictures",
+        holds={"mu_prisparam": (1, 36), "cov_prisparam": (36, 36)},
+    ),
+    "lpips-alex": Pin(
+        repository=PYIQA,
+        files=(
+            PinnedFile(
+                "LPIPS_v0.1_alex-df73285e.pth", "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0", size=6009
+            ),
+        ),
+        licence="BSD-2-Clause",
+        used_for="metric LPIPS: linear layers",
+        holds={"lin0.model.1.weight": (1, 64, 1, 1), "lin4.model.1.weight": (1, 256, 1, 1)},
+    ),
+    "alexnet": Pin(
+        repository="pytorch/vision",
+        files=(
+            PinnedFile(
+                "alexnet-owt-7be5be79.pth",
+                "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+                size=244_408_911,
+            ),
+        ),
+        licence="BSD-3-Clause",
+        used_for="metric LPIPS: network",
+        holds={"features.0.weight": (64, 3, 11, 11), "classifier.6.weight": (1000, 4096)},
+        source="the address that torchvision keeps in AlexNet_Weights.IMAGENET1K_V1.url",
     ),
 }
 """Set -> what it is. Nothing of it travels with the product."""

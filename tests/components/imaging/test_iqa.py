@@ -29,9 +29,11 @@ def noisy(image_u8, sigma):
     return np.clip(image_u8 + noise, 0, 255).astype(np.uint8)
 
 
-def test_importing_and_describing_load_neither_pyiqa_nor_torch():
+def test_importing_describing_and_refusing_load_neither_pyiqa_nor_torch():
     program = (
-        "import sys; from components.imaging import iqa; iqa.versions(); iqa.info('piqe'); "
+        "import sys; from components.imaging import iqa; iqa.versions(); iqa.info('piqe'); iqa.operator('piqe')\n"
+        "try: iqa.ready('clipiqa')\n"
+        "except iqa.weights.WeightsError: pass\n"
         "print([name for name in ('pyiqa', 'torch') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -43,7 +45,7 @@ def test_psnr_of_a_known_difference():
     assert iqa.score("psnr", [first], [second])[0] == pytest.approx(20 * math.log10(255 / 10), abs=1e-3)
 
 
-@pytest.mark.parametrize("name", [name for name in iqa.METRICS if name != "entropy"])
+@pytest.mark.parametrize("name", [name for name, metric in iqa.METRICS.items() if name != "entropy" and not metric.weights])
 def test_metric_prefers_less_noise_as_its_direction_says(name):
     metric = iqa.info(name)
     hq_u8 = photo_like()
@@ -116,3 +118,21 @@ def test_pkg_resources_is_stood_in_for_when_setuptools_has_none():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
+
+
+def test_ranking_by_another_metric_than_the_papers_is_said():
+    assert iqa.stands_in("piqe") == "PIQE ranks here, not the paper's CLIP-IQA: it needs no weights."
+    assert iqa.stands_in("musiq") == "MUSIQ ranks here, not the paper's CLIP-IQA."
+    assert iqa.stands_in("clipiqa") == ""
+
+
+def test_stream_gives_nan_for_what_is_missing_or_too_small_and_the_same_scores():
+    images = [noisy(photo_like(), sigma) for sigma in (2, 30)]
+    found = list(iqa.stream("piqe", [images[0], None, photo_like(15, 15), images[1]]))
+    assert [found[0], found[3]] == iqa.score("piqe", images)
+    assert [math.isnan(value) for value in found] == [False, True, True, False]
+
+
+def test_stream_refuses_a_metric_that_compares():
+    with pytest.raises(ValueError, match="compares two"):
+        iqa.stream("psnr", [])
