@@ -9,11 +9,13 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import components
 import models
@@ -27,6 +29,8 @@ LOCAL = "ray"
 """Address that means a Ray of our own."""
 IN_FLIGHT = 2
 """Jobs handed out per processor: one that runs and one that waits."""
+CONNECT_S = 10
+"""How long a cluster may take to take a connection."""
 STORE_BYTES = 80 << 20
 """Shared memory of a Ray of our own; calls and answers are small, Ray refuses less than 75 MiB."""
 
@@ -85,11 +89,12 @@ def _connected(address: str, workers: int) -> Iterator[tuple[Any, int]]:
         yield ray, max(workers, _processors(ray))
         return
     try:
+        _reach(address)
         with _own_signals():
             ray.init(**_arguments(address, workers))
-    except (ConnectionError, RuntimeError, ValueError, ImportError) as error:
+    except (OSError, RuntimeError, ValueError, ImportError, ray.exceptions.RayError) as error:
         raise SettingsError(
-            f"Expected a Ray cluster at '{address}', there is none: {_line(error)}. "
+            f"Expected a Ray cluster at '{address}', cannot join one: {_line(error)}. "
             f"Set backend.engine to HOST:PORT of a running one, to '{LOCAL}' to start one here, or to nothing for processes."
         ) from error
     try:
@@ -109,6 +114,13 @@ def _ray() -> Any:
             "Install it with: pip install 'lucidflux[ray]', or set backend.engine to nothing for local processes."
         ) from error
     return ray
+
+
+def _reach(address: str) -> None:
+    """Connect and hang up; raises OSError. Ray itself would try for minutes."""
+    place = urlsplit(address if "://" in address else f"//{address}")
+    if place.hostname and place.port:
+        socket.create_connection((place.hostname, place.port), timeout=CONNECT_S).close()
 
 
 def _arguments(address: str, workers: int) -> dict[str, Any]:
