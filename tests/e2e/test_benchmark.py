@@ -14,7 +14,7 @@ def lucidflux(tmp_path):
     return lambda *words: run(tmp_path / "home", *map(str, words), settings={})
 
 
-def test_a_benchmark_is_x(lucidflux, tmp_path):
+def test_a_benchmark_is_listed_and_its_name_is_not_given_to_other_pictures(lucidflux, tmp_path):
     for seed, folder in enumerate(("first", "second")):
         (tmp_path / folder).mkdir()
         picture = np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8)
