@@ -20,9 +20,12 @@ from components.curate.select import funnel, kept_of_ranked, limits, passed, sel
 from components.curate.settings import CurateSettings
 from components.errors import ContractError
 from components.imaging import iqa
+from components.imaging.iqa.identity import device
 from components.records import Curation, DatasetVersion, Expectations, Manifest, Progress, content_hash, quiet
 
 OPERATOR = "curate-2"
+WORTH_SPREADING = 1000
+"""Pictures to rank from which on it pays to load the metric in every worker; an accelerator is never shared."""
 
 _SHARPNESS = "create or replace table sharpness as select id, blur, flat_share from luma"
 _MEASURED = """create or replace table measured as
@@ -131,7 +134,17 @@ def _rank_quality(tables: Tables, store: Storage, settings: CurateSettings, mean
     tables.table("quality", "quality")
     tables.run(_SCORED)
     passed(tables, settings)
-    quality.score_quality(tables, store, settings.quality_metric, weights_folder=means.weights, progress=means.progress)
+    count = int(tables.one("select count(*) as n from passed")["n"])
+    many = count >= WORTH_SPREADING and device(settings.quality_metric) == "cpu"
+    quality.score_quality(
+        tables,
+        store,
+        settings.quality_metric,
+        weights_folder=means.weights,
+        workers=means.workers if many else 1,
+        engine=means.engine if many else "",
+        progress=means.progress,
+    )
 
 
 def _held(
