@@ -43,7 +43,8 @@ def score(luma_u8: Luma) -> tuple[float, float]:
     height, width = luma_u8.shape
     if min(height, width) < 2:
         return 0.0, float("nan")
-    luma_u8 = np.ascontiguousarray(luma_u8)
+    luma_u8 = np.ascontiguousarray(luma_u8).view()
+    luma_u8.flags.writeable = False  # as the codec gives it: numba compiles for one type, not for two
     squares, magnitudes, energies = _sums(luma_u8, height // PATCH_PX, width // PATCH_PX)
     count = height * width
     # sum((x - mean)^2) = sum(x^2) - sum(x)^2 / n, in integers so that nothing cancels

@@ -38,6 +38,8 @@ _JPEG = b"\xff\xd8"
 _SUPPORTED = (_JPEG, b"\x89PNG", b"II*\x00", b"MM\x00*", b"BM", b"GIF8")
 _UNSUPPORTED = (b"8BPS", b"\x00\x00\x00\x0cJXL ", b"\xff\x0a", b"\x00\x00\x00\x0cjP", b"v/1\x01", b"II+\x00", b"MM\x00+")
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
+_SAID = {"out_of_memory": ("out of memory", "insufficient memory"), "truncated": ("truncated", "end of file")}
+"""What decoders say where they have no exception for it; OpenCV has a code beside `insufficient memory`."""
 
 
 class Limits(Settings):
@@ -78,8 +80,7 @@ def opened(data: bytes, limits: Limits) -> Iterator[PIL.Image.Image]:
     except PIL.UnidentifiedImageError as error:
         raise DecodeError(_unidentified(data), f"starts with {data[:8]!r}") from error
     except Exception as error:  # decoders raise a dozen types, from struct.error to SyntaxError
-        cut = any(words in str(error).lower() for words in ("truncated", "end of file"))
-        raise DecodeError("truncated" if cut else "corrupt", str(error)) from error
+        raise DecodeError(_meaning(str(error)), str(error)) from error
 
 
 @functools.cache
@@ -112,6 +113,12 @@ def _load_tiff(image: PIL.Image.Image) -> None:
         image.load()
     if complaints:
         raise DecodeError("corrupt", complaints[0])
+
+
+def _meaning(message: str) -> str:
+    """One word for what a decoder says."""
+    said = message.lower()
+    return next((reason for reason, words in _SAID.items() if any(word in said for word in words)), "corrupt")
 
 
 def _unidentified(data: bytes) -> str:

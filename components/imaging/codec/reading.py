@@ -51,30 +51,35 @@ def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Picture:
     with opened(data, limits) as image:
         kind = load_whole(image, data, limits)
         held = frames.count(image, data)
-        image_u8: Image = np.array(colour.upright(colour.to_srgb(image), image))
+        image_u8 = _pixels(image)
     return Picture(image_u8, kind, width_px=image_u8.shape[1], height_px=image_u8.shape[0], frames=held)
 
 
 def luma(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Image:
-    """Decode to grey: the luma channel of a JPEG, BT.601 as OpenCV rounds it for the others.
+    """Decode to grey: the luma channel of a JPEG, for everything else BT.601 of `decode`'s pixels as OpenCV rounds it.
+
+    A CMYK JPEG belongs to everything else. 16 bits, palettes, colour profiles and transparency count as `decode` shows them;
+    of a grey picture luma is the grey itself.
 
     Args:
         data: content of the file.
         limits: what is accepted.
 
     Returns:
-        (H, W) uint8, upright. A JPEG's colour profile is not applied, and cut colour scans are not noticed.
+        (H, W) uint8, upright, read-only. A JPEG's colour profile is not applied, and cut colour scans are not noticed.
 
     Raises:
         DecodeError: with one of REASONS.
     """
     with opened(data, limits) as image:
-        if _kind(image) == "jpeg" and image.mode in {"RGB", "L"}:
+        has_luma = _kind(image) == "jpeg" and image.mode in {"RGB", "L"}
+        if has_luma:
             image.draft("L", image.size)
-            image.load()
-            _check_end(image, data, limits)
-            return np.asarray(colour.upright(image, image))  # read-only: a copy less
-    grey: Image = cv2.cvtColor(decode(data, limits=limits).image_u8, cv2.COLOR_RGB2GRAY)
+        load_whole(image, data, limits)
+        if has_luma:
+            return np.asarray(colour.upright(image, image))
+        grey: Image = cv2.cvtColor(_pixels(image), cv2.COLOR_RGB2GRAY)
+    grey.flags.writeable = False
     return grey
 
 
@@ -97,6 +102,11 @@ def load_whole(image: PIL.Image.Image, data: bytes, limits: Limits) -> str:
     if kind == "jpeg":
         _check_end(image, data, limits)
     return kind
+
+
+def _pixels(image: PIL.Image.Image) -> Image:
+    """8-bit sRGB, upright, of a loaded picture."""
+    return np.array(colour.upright(colour.to_srgb(image), image))
 
 
 def _kind(image: PIL.Image.Image) -> str:
