@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import random
+import shutil
+import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -145,8 +148,9 @@ class S3Storage:
 
     def fetch(self, key: str) -> Path:
         """See Storage.fetch."""
-        if self.cache is None:
-            raise StorageError(f"Expected a cache folder to copy {self.root}/{key} to; open the storage with one.")
+        if self.cache is None:  # copies then go when this object goes
+            self.cache = Path(tempfile.mkdtemp(prefix="lucidflux-s3-"))
+            weakref.finalize(self, shutil.rmtree, self.cache, ignore_errors=True)
         name = hashlib.sha256(f"{self.root}/{key}".encode()).hexdigest()[:16]
         copy = LocalStorage(self.cache)
         local = f"{name}/{PurePosixPath(key).name}"

@@ -68,7 +68,7 @@ def open_storage(root: str, *, cache: Path | None = None) -> Storage:
 
     Args:
         root: where the keys live.
-        cache: folder for copies of remote objects, asked for by `fetch`.
+        cache: folder for the copies of remote objects that `fetch` makes; without one they go with the storage.
 
     Raises:
         StorageError: for any other scheme.

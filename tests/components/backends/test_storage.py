@@ -1,3 +1,4 @@
+import gc
 import random
 from pathlib import Path
 
@@ -129,6 +130,16 @@ def test_s3_offers_what_a_folder_offers(s3, tmp_path):
     assert Path(s3.fetch("a/empty")).read_bytes() == b""
     with pytest.raises(StorageError):
         s3.read("a/z")
+
+
+def test_copies_without_a_cache_go_with_the_storage(s3):
+    s3.put("x", b"0123")
+    storage = open_storage(s3.root)
+    copy = storage.fetch("x")
+    assert copy.read_bytes() == b"0123"
+    del storage
+    gc.collect()
+    assert not copy.exists()
 
 
 def test_a_range_past_the_end_is_refused_by_s3_too(s3):
