@@ -47,13 +47,12 @@ class QualityJob:
     @property
     def key(self) -> str:
         """Part that says that this job is done."""
-        stem = self.shard.rpartition("/")[2].removesuffix(".tar")
-        return f"{prefix(self.operator)}{stem}/{content_hash([image_id for image_id, _, _ in self.spans])[:16]}.parquet"
+        return key(self.operator, self.shard, content_hash([image_id for image_id, _, _ in self.spans])[:16])
 
 
-def prefix(named: str) -> str:
-    """Where the scores of an operator lie."""
-    return f"scores/{named}/"
+def key(named: str, shard: str, part: str) -> str:
+    """Where scores of pictures of a shard lie; `named` is `iqa.operator`."""
+    return f"scores/{named}/{shard.rpartition('/')[2].removesuffix('.tar')}/{part}.parquet"
 
 
 def score_quality(
@@ -84,7 +83,7 @@ def score_quality(
         WeightsError: its weights are not there.
     """
     named = iqa.operator(metric, weights_folder)
-    keys = list(store.list(prefix(named)))
+    keys = list(store.list(f"scores/{named}/"))
     tables.parts("known", "quality", keys)
     shards = int(tables.one(f"select count(distinct shard) as n {_UNSCORED}")["n"])
     if shards:
