@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.curate.picture.axes import Axis, round_step
-from components.curate.picture.wording import number, short
+from components.curate.picture.wording import short
 
-WIDTH, HEIGHT = 440, 250
-LEFT, RIGHT, TOP, BOTTOM = 46, 14, 26, 40
+WIDTH, HEIGHT = 400, 240
+LEFT, RIGHT, TOP, BOTTOM = 44, 22, 26, 40
 BOX_PX = 22
 """Height of one row of boxes below the outlines."""
 
@@ -58,10 +58,13 @@ def histogram(title: str, counts: Sequence[Sequence[int]], axis: Axis, marks: Se
         for index, value in enumerate(values):
             if value:
                 size = height * value / high
-                path += f"M{LEFT + index * width:.1f} {TOP + height - base[index]:.1f}h{width - 0.8:.1f}v{-size:.2f}h{0.8 - width:.1f}z"
+                across = width - 0.8
+                path += f"M{LEFT + index * width:.1f} {TOP + height - base[index]:.1f}h{across:.1f}v{-size:.2f}h{-across:.1f}z"
                 base[index] += size
         body.append(f'<path class="{css}" d="{path}"/>')
-    return _svg(title, HEIGHT, [_down(high, height), *body, _across(axis, TOP + height, label), *_marks(marks, axis, TOP + height)])
+    return _svg(
+        title, HEIGHT, [_down(high, height), *body, _across(axis, TOP + height, label), *_marks(marks, axis, TOP + height)]
+    )
 
 
 def dots(title: str, rows: Sequence[Mapping[str, Any]], axis: Axis) -> str:
@@ -146,9 +149,8 @@ def _square(title: str, axis: Axis, body: Sequence[str]) -> str:
         for place, label in _powers_of_two(axis)
     )
     equal = f'<path class="limit soft" d="M{LEFT} {TOP + side}L{LEFT + side} {TOP}"/>'
-    names = (
-        f'<text x="{WIDTH - RIGHT}" y="{TOP + side + 33}" text-anchor="end">width, px</text><text x="{LEFT - 40}" y="{TOP - 10}">height, px</text>'
-    )
+    names = f'<text x="{WIDTH - RIGHT}" y="{TOP + side + 33}" text-anchor="end">width, px</text>'
+    names += f'<text x="{LEFT - 40}" y="{TOP - 10}">height, px</text>'
     return _svg(title, TOP + side + BOTTOM, [rows, columns, *body, equal, names])
 
 
@@ -175,8 +177,9 @@ def _down(high: float, height: float, unit: str = "") -> str:
     parts = []
     for index in range(int(high / step) + 1):
         y = TOP + height * (1 - step * index / high)
-        text = (number(step * index) if unit else short(step * index)) if index else "0"
-        parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/><text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}{unit}</text>')
+        text = short(step * index)
+        parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}{unit}</text>')
     return "".join(parts)
 
 

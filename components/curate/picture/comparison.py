@@ -53,7 +53,7 @@ def compare(tables: Tables, compared: Sequence[tuple[str, str]], metric: str) ->
     quality = facts.quality_axis(tables, [view for _, view in compared])
     if quality is not None:
         measures.insert(0, Measure(f"Quality ({metric})", metric, "quality", quality))
-    drawn, cells = [], [[name, count(tables.one(f"select count(*) as n from {view}")["n"])] for name, view in compared]  # noqa: S608
+    drawn, cells = [], [[name, count(tables.one(f"select count(*) as n from {view}")["n"])] for name, view in compared]
     for measure in measures:
         series = []
         for index, (_, view) in enumerate(compared):
@@ -70,13 +70,12 @@ def compare(tables: Tables, compared: Sequence[tuple[str, str]], metric: str) ->
 def _series(tables: Tables, view: str, measure: Measure, css: str) -> charts.Series | None:
     column = measure.column
     found: dict[str, Any] = tables.one(
-        f"select count(*) as n, quantile_disc({column}, {QUANTILES}) as quantiles from {view} where isfinite({column})"  # noqa: S608
+        f"select count(*) as n, quantile_disc({column}, {QUANTILES}) as quantiles from {view} where isfinite({column})"
     )
     if not found["n"]:
         return None
     counted = tables.rows(
-        f"select {measure.axis.bin_of(column, BINS)} as bin, count(*) as n from {view} "  # noqa: S608
-        f"where isfinite({column}) group by 1"
+        f"select {measure.axis.bin_of(column, BINS)} as bin, count(*) as n from {view} where isfinite({column}) group by 1"
     )
     shares = [0.0] * BINS
     for row in counted:

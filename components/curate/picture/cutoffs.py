@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from components.backends.tables import Tables
 from components.curate.picture.facts import VIEW
-from components.curate.picture.sheets import Reader, Sheet, sample
+from components.curate.picture.sheets import Reader, Row, Sheet, chosen, first
 from components.curate.picture.subject import Subject
 from components.curate.picture.wording import count, number, share
+from components.curate.select import kept_of_ranked
 from components.curate.settings import CurateSettings
 
 SHARES = (0.1, 0.2, 0.3)
 """Cuts that the paper looked at (section 3.4)."""
-NEAREST = 6
+NEAREST = 8
 """Pictures shown on each side of a cut."""
-FILTERED = "verdict <> 'failed' and reason not in ('duplicate_bytes', 'too_small') and blur is not null"
+FILTERED = "verdict <> 'failed' and reason not in ('duplicate_bytes', 'leak', 'too_small') and blur is not null"
 """Rows that the blur and flatness limits are applied to."""
 
 
@@ -46,65 +46,78 @@ def cutoffs(tables: Tables, reader: Reader, subject: Subject, trusted: int) -> C
     """
     direction = "desc" if subject.metric.higher_is_better else "asc"
     tables.run(
-        "create or replace temp table _ranked as select origin, "  # noqa: S608
+        "create or replace temp table _ranked as select origin, "
         f"row_number() over (order by quality {direction}, id, origin) as place from {VIEW} "
         "where quality is not null and ((verdict = 'kept' and not trusted) or reason = 'quality_rank')"
     )
-    tables.run(f"create or replace view _places as select i.*, place from {VIEW} i join _ranked using (origin)")  # noqa: S608
     ranked = tables.one("select count(*) as n from _ranked")["n"]
     shares = sorted({*SHARES, subject.settings.keep_share})
-    kept = [math.ceil(round(part * ranked, 9)) for part in shares]
-    edges = tables.rows(f"select place, quality from _places where place in ({', '.join(map(str, kept))})") if ranked else []  # noqa: S608
-    qualities = {row["place"]: row["quality"] for row in edges}
+    kept = {part: kept_of_ranked(ranked, part) for part in shares}
+    edges = _at_the_cuts(tables, kept)
     cuts = [
-        [f"best {100 * part:g} %", count(n), count(n + trusted), number(qualities.get(n))] for part, n in zip(shares, kept, strict=True)
+        [f"best {100 * part:g} %", count(n), count(n + trusted), number(edges[part][0][0]["quality"] if n else None)]
+        for part, n in kept.items()
     ]
-    sheets = [_rank_sheet(tables, reader, part, n) for part, n in zip(shares, kept, strict=True) if n]
-    sheets += _limit_sheets(tables, reader, subject.settings)
+    pairs = [
+        (f"Best {100 * part:g} %", ("the last inside", inside), ("the first outside", outside))
+        for part, (inside, outside) in edges.items()
+    ]
+    pairs += _at_the_limits(tables, subject.settings)
+    sheets = [
+        (
+            Sheet(f"{name}: {near}", len(inside), reader.thumbs(inside, mark="in", caption=_score(name))),
+            Sheet(f"{name}: {far}", len(outside), reader.thumbs(outside, mark="out", caption=_score(name))),
+        )
+        for name, (near, inside), (far, outside) in pairs
+    ]
     return Cutoffs(cuts, shares.index(subject.settings.keep_share), _moved(tables, subject.settings), sheets)
 
 
-def _rank_sheet(tables: Tables, reader: Reader, part: float, kept: int) -> tuple[Sheet, Sheet]:
-    inside = sample(tables, f"place > {kept - NEAREST} and place <= {kept}", NEAREST, view="_places", order="place desc")
-    outside = sample(tables, f"place > {kept}", NEAREST, view="_places", order="place")
-    name = f"Best {100 * part:g} %"
-    return (
-        Sheet(f"{name}: the last inside", len(inside), reader.thumbs(inside, mark="in")),
-        Sheet(f"{name}: the first outside", len(outside), reader.thumbs(outside, mark="out")),
-    )
+def _at_the_cuts(tables: Tables, kept: Mapping[float, int]) -> dict[float, tuple[list[Row], list[Row]]]:
+    """Give the rows just inside (worst first) and just outside (best first) of each cut that keeps something."""
+    near = " or ".join(f"place between {n - NEAREST + 1} and {n + NEAREST}" for n in kept.values())
+    origins = f"select place::varchar as name, [{{'origin': origin}}] as first from _ranked where {near}"
+    rows = {int(place): row for place, (row,) in chosen(tables, origins).items()}
+
+    def among(places: range) -> list[Row]:
+        return [rows[place] for place in places if place in rows]
+
+    return {part: (among(range(n, n - NEAREST, -1)), among(range(n + 1, n + NEAREST + 1))) for part, n in kept.items() if n}
 
 
-def _limit_sheets(tables: Tables, reader: Reader, settings: CurateSettings) -> list[tuple[Sheet, Sheet]]:
-    """Show what lies nearest to each limit of the two filters."""
+def _at_the_limits(tables: Tables, settings: CurateSettings) -> list[tuple[str, tuple[str, list[Row]], tuple[str, list[Row]]]]:
+    """Give the rows nearest to each limit of the two filters, nearest first."""
     low, high, flat = settings.blur_minimum, settings.blur_maximum, settings.flat_share_maximum
-    edges = [
-        (f"Blur minimum {low:g}", f"blur >= {low}", "blur", f"blur < {low}", "blur desc"),
-        (f"Blur maximum {high:g}", f"blur <= {high}", "blur desc", f"blur > {high}", "blur"),
+    limits = [
+        (f"Blur minimum {low:g}", f"blur >= {low!r}", "blur", f"blur < {low!r}", "-blur"),
+        (f"Blur maximum {high:g}", f"blur <= {high!r}", "-blur", f"blur > {high!r}", "blur"),
         (
             f"Flat share maximum {100 * flat:g} %",
-            f"flat_share <= {flat}",
-            "flat_share desc",
-            f"flat_share > {flat}",
+            f"flat_share <= {flat!r}",
+            "-flat_share",
+            f"flat_share > {flat!r}",
             "flat_share",
         ),
     ]
-    found = []
-    for name, inside, nearest, outside, beyond in edges:
-        column = nearest.partition(" ")[0]
+    edges = [
+        f"struct_pack(name := '{name} {side}', first := {first(by, NEAREST)} filter ({where}))"
+        for name, passes, inwards, fails, outwards in limits
+        for side, where, by in (("in", passes, inwards), ("out", fails, outwards))
+    ]
+    once = f"select unnest([{', '.join(edges)}]) as edge from {VIEW} where {FILTERED} and shard is not null"
+    rows = chosen(tables, f"select edge.name as name, edge.first as first from ({once})")
+    return [
+        (name, ("just passes", rows.get(f"{name} in", [])), ("just fails", rows.get(f"{name} out", []))) for name, *_ in limits
+    ]
 
-        def caption(row: object, column: str = column) -> str:
-            assert isinstance(row, dict)
-            return f"blur {number(row['blur'])}" if column == "blur" else f"{100 * row['flat_share']:.0f} % flat"
 
-        within = sample(tables, f"{FILTERED} and {inside}", NEAREST, order=f"{nearest}, id, origin")
-        without = sample(tables, f"{FILTERED} and {outside}", NEAREST, order=f"{beyond}, id, origin")
-        found.append(
-            (
-                Sheet(f"{name}: just passes", len(within), reader.thumbs(within, mark="in", caption=caption)),
-                Sheet(f"{name}: just fails", len(without), reader.thumbs(without, mark="out", caption=caption)),
-            )
-        )
-    return found
+def _score(edge: str) -> Callable[[Row], str]:
+    """Caption of the pictures at an edge: the score that it is about; empty leaves what decided the row."""
+    if edge.startswith("Blur"):
+        return lambda row: f"blur {number(row['blur'])}"
+    if edge.startswith("Flat"):
+        return lambda row: f"{100 * row['flat_share']:.0f} % flat"
+    return lambda _: ""
 
 
 def _moved(tables: Tables, settings: CurateSettings) -> list[list[str]]:
@@ -126,7 +139,7 @@ def _moved(tables: Tables, settings: CurateSettings) -> list[list[str]]:
             f"count(*) filter ({now} and not ({then}) and verdict = 'kept') as lost_{index}",
             f"count(*) filter ({then} and quality is null and not ({now})) as unscored_{index}",
         ]
-    found = tables.one(f"select {', '.join(columns)} from {VIEW} where {FILTERED}")  # noqa: S608
+    found = tables.one(f"select {', '.join(columns)} from {VIEW} where {FILTERED}")
     before = found["passing_0"]
     return [
         [

@@ -8,8 +8,8 @@ from typing import Any
 
 from components.backends.tables import Tables
 from components.curate.picture.facts import COLUMNS, VIEW
-from components.curate.picture.sheets import Reader, Thumb, sample
-from components.curate.picture.wording import count, tail
+from components.curate.picture.sheets import Reader, Thumb, chosen, first_by_id
+from components.curate.picture.wording import REASONS, count, tail
 
 GROUPS_SHOWN = 12
 MEMBERS_SHOWN = 6
@@ -43,15 +43,16 @@ class Found:
 def duplicates(tables: Tables, reader: Reader) -> Found:
     """Gather the duplicates and leaks of a manifest."""
     tables.run(
-        'create or replace temp table _groups as select "group", count(*) + 1 as size, min(related) as stands '  # noqa: S608
-        f'from {VIEW} where reason = \'near_duplicate\' and "group" is not null group by 1'
+        'create or replace temp table _groups as select "group", count(*) + 1 as size, min(related) as stands '
+        f"from {VIEW} where reason = 'near_duplicate' and \"group\" is not null group by 1"
     )
     sizes = tables.rows("select least(size, 6) as size, count(*) as n from _groups group by 1 order by 1")
     leaks = tables.rows(
-        "select split_part(related, '/', 1) as benchmark, count(*) as n "  # noqa: S608
+        "select split_part(related, '/', 1) as benchmark, count(*) as n "
         f"from {VIEW} where reason = 'leak' group by 1 order by n desc, 1"
     )
-    equal = sample(tables, "reason = 'duplicate_bytes'", EQUAL_SHOWN)
+    tables.run(f"create or replace view _equal as select * from {VIEW} where reason = 'duplicate_bytes'")
+    equal = chosen(tables, first_by_id("_equal", EQUAL_SHOWN), "_equal").get("", [])
     return Found(
         groups=sum(row["n"] for row in sizes),
         sizes=[(f"{row['size']} or more" if row["size"] == 6 else str(row["size"]), row["n"]) for row in sizes],
@@ -64,14 +65,15 @@ def duplicates(tables: Tables, reader: Reader) -> Found:
 def _groups(tables: Tables, reader: Reader) -> list[Group]:
     """Read the members of the largest groups and of some others, chosen by the name of the group."""
     members = tables.rows(
-        "with ordered as (select *, row_number() over (order by size desc, \"group\") as place from _groups), "  # noqa: S608
+        'with ordered as (select *, row_number() over (order by size desc, "group") as place from _groups), '
         f"largest as (select * from ordered where place <= {LARGEST_SHOWN}), "
         f'others as (select * from ordered where place > {LARGEST_SHOWN} order by "group" limit {GROUPS_SHOWN - LARGEST_SHOWN}), '
         "chosen as (select * from largest union all select * from others), "
-        f"found as (select i.*, place, origin = stands as first from {VIEW} i join chosen using (\"group\") "
+        f'found as (select i.*, place, origin = stands as first from {VIEW} i join chosen using ("group") '
         "where verdict <> 'failed' and reason <> 'duplicate_bytes' and shard is not null) "
         f"select {COLUMNS}, place, first, count(*) over (partition by place) as total from found "
-        f"qualify row_number() over (partition by place order by first desc, id) <= {MEMBERS_SHOWN} order by place, first desc, id"
+        f"qualify row_number() over (partition by place order by first desc, id) <= {MEMBERS_SHOWN} "
+        "order by place, first desc, id"
     )
     groups: dict[int, list[dict[str, Any]]] = {}
     for row in members:
@@ -82,7 +84,9 @@ def _groups(tables: Tables, reader: Reader) -> list[Group]:
 def _member(reader: Reader, row: dict[str, Any]) -> Thumb:
     size = f"{count(row['width_px'])} × {count(row['height_px'])}"
     if row["first"]:
-        fate = "stays, kept" if row["verdict"] == "kept" else f"stays, then {row['reason']}"
-        return reader.thumb(row, mark="stays", caption=f"{fate} · {size}")
-    fate = "put aside" if row["reason"] == "near_duplicate" else row["reason"] or "kept"
+        fate = "kept" if row["verdict"] == "kept" else REASONS.get(row["reason"], row["reason"])
+        return reader.thumb(row, mark="stays", caption=f"Stays ({fate}) · {size}")
+    fate = (
+        "Put aside" if row["reason"] == "near_duplicate" else (REASONS.get(row["reason"], row["reason"]) or "kept").capitalize()
+    )
     return reader.thumb(row, mark="aside", caption=f"{fate} · {size}")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from components.backends.report import data_uri, thumbnail
 from components.backends.tables import Tables
-from components.curate.picture.sheets import Reader, sample
+from components.curate.picture.sheets import Reader, chosen, first_by_id
 from components.imaging import codec
 from components.records import Progress
 
@@ -20,15 +20,19 @@ Floats = npt.NDArray[np.float64]
 Describe = Callable[[Sequence[codec.Image]], Floats]
 """Pictures to one row of features each."""
 
-KEPT_MAPPED = 240
-OTHERS_MAPPED = 60
+KEPT_MAPPED = 200
+OTHERS_MAPPED = 50
 """Pictures of each dataset that the map is compared with."""
 TILE_PX = 56
 JPEG_QUALITY = 66
+SEEN_PX = 1024
+"""Longest side that is described; larger pictures are made smaller first, which bounds memory."""
 BATCH = 8
 ROOM = 1.9
 """Places per picture; what stays free keeps the clusters apart."""
 ASPECT = 1.6
+STEPS = 600
+"""Of the layout; the first 250 exaggerate, and with a few hundred points little moves after 500."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +73,18 @@ def draw_map(
     Raises:
         ValueError: the bundle lacks its encoder or it was damaged.
     """
-    chosen = [sample(tables, "true", OTHERS_MAPPED if index else KEPT_MAPPED, view=view) for index, (_, view) in enumerate(compared)]
-    rows = [(f"m{index}", row) for index, found in enumerate(chosen) for row in found]
-    if len(chosen[0]) < 5:
+    samples = [
+        chosen(tables, first_by_id(view, OTHERS_MAPPED if index else KEPT_MAPPED), view).get("", [])
+        for index, (_, view) in enumerate(compared)
+    ]
+    rows = [(f"m{index}", row) for index, found in enumerate(samples) for row in found]
+    if len(samples[0]) < 5:
         return None
     describe, features = encoder_features(encoder) if encoder else (colour_and_texture, COLOUR_AND_TEXTURE)
     uris: list[str] = []
     described: list[Floats] = []
     for start in range(0, len(rows), BATCH):
-        images = [reader.image(row) for _, row in rows[start : start + BATCH]]
+        images = [thumbnail(reader.image(row), SEEN_PX) for _, row in rows[start : start + BATCH]]
         described.append(describe(images))
         uris += [data_uri(codec.encode_jpeg(thumbnail(_middle(image_u8), TILE_PX), JPEG_QUALITY)) for image_u8 in images]
         progress("map", len(uris), len(rows))
@@ -85,7 +92,7 @@ def draw_map(
     width = int(np.ceil(height * ASPECT))
     cells = places(project(np.concatenate(described)), width, height)
     tiles = [Tile(uri, column, row, css) for uri, (column, row), (css, _) in zip(uris, cells, rows, strict=True)]
-    names = [(f"m{index}", f"{name} ({len(chosen[index])})") for index, (name, _) in enumerate(compared)]
+    names = [(f"m{index}", f"{name} ({len(samples[index])})") for index, (name, _) in enumerate(compared)]
     return Map(width, height, tiles, names, features)
 
 
@@ -113,9 +120,7 @@ def encoder_features(folder: Path) -> tuple[Describe, str]:
 
     @torch.no_grad()
     def describe(images: Sequence[codec.Image]) -> Floats:
-        squares = [
-            encoder_square(_unit(image_u8), config.image_px, eight_bit=config.resize == "pillow") for image_u8 in images
-        ]
+        squares = [encoder_square(_unit(image_u8), config.image_px, eight_bit=config.resize == "pillow") for image_u8 in images]
         states_BSE = encoder(pixel_values=torch.cat(squares).to(device)).last_hidden_state
         features: Floats = states_BSE.mean(dim=1).double().cpu().numpy()
         return features
@@ -124,7 +129,9 @@ def encoder_features(folder: Path) -> tuple[Describe, str]:
     return describe, f"mean token of the image encoder in the base bundle {folder.name} (SigLIP tower: {size})"
 
 
-COLOUR_AND_TEXTURE = "mean colours of a 4 × 4 grid and the directions of its edges; no image encoder was at hand, so this shows looks, not meaning"
+COLOUR_AND_TEXTURE = (
+    "mean colours of a 4 × 4 grid and the directions of its edges; no image encoder was at hand, so this shows looks, not meaning"
+)
 
 
 def colour_and_texture(images: Sequence[codec.Image]) -> Floats:
@@ -163,8 +170,9 @@ def project(features: Floats) -> Floats:
     spread = features.std(axis=0)
     scaled = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1)
     few = PCA(n_components=min(50, count, features.shape[1]), svd_solver="full").fit_transform(scaled)
+    start = few[:, :2] / max(1e-9, float(few[:, 0].std())) * 1e-4
     # exact: the approximate method adds its sums in the order in which threads finish
-    flat = TSNE(perplexity=min(30.0, (count - 1) / 3), init=few[:, :2] / max(1e-9, few[:, 0].std()) * 1e-4, method="exact", random_state=0)
+    flat = TSNE(perplexity=min(30.0, (count - 1) / 3), init=start, method="exact", max_iter=STEPS, random_state=0)
     points: Floats = flat.fit_transform(few).astype(np.float64)
     return np.asarray(points.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable") / max(1, count - 1))
 

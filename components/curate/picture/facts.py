@@ -1,9 +1,9 @@
-"""Counts of a curated manifest, by SQL: the funnel, the histograms and the sizes of pictures."""
+"""Views of the manifests, and what is counted over them: histograms and sizes of pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from components.backends.tables import Tables
@@ -14,7 +14,7 @@ VIEW = "images"
 """Rows of the curated manifest."""
 COLUMNS = (
     'id, origin, shard, "offset", "length", width_px, height_px, blur, flat_share, quality, '
-    'coalesce(trusted, false) as trusted, "group", verdict, coalesce(reason, \'\') as reason, related'
+    "coalesce(trusted, false) as trusted, \"group\", verdict, coalesce(reason, '') as reason, related"
 )
 """What the page says about one picture."""
 
@@ -26,30 +26,6 @@ MEGAPIXELS = Axis(0.01, 100, log=True)
 DENSITY_BINS = 54
 MOST_DOTS = 600
 """Up to so many different sizes are dots; more are a density."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One rule, what it removed and what was left after it."""
-
-    name: str
-    rule: str
-    removed: Mapping[str, int]
-    """Rows by reason."""
-    left: int
-
-
-@dataclass(frozen=True)
-class Funnel:
-    """Every row of the manifest, by the stage that decided it."""
-
-    listed: int
-    stages: Sequence[Stage]
-    kept: int
-    trusted: int
-    """Of the kept ones, those that were not ranked."""
-    ranked: int
-    """Rows that took part in the rank."""
 
 
 def open_views(tables: Tables, subject: Subject) -> list[tuple[str, str]]:
@@ -70,61 +46,19 @@ def open_views(tables: Tables, subject: Subject) -> list[tuple[str, str]]:
     return compared
 
 
-def funnel(tables: Tables, subject: Subject) -> Funnel:
-    """Count rows by the stage that decided them; the stages are in their order and sum to all rows."""
-    counts = tables.rows(f"select verdict, reason, trusted, count(*) as n from {VIEW} group by all order by all")  # noqa: S608
-    failed: dict[str, int] = {}
-    rejected: dict[str, int] = {}
-    for row in counts:
-        if row["verdict"] != "kept":
-            group = failed if row["verdict"] == "failed" else rejected
-            group[row["reason"]] = group.get(row["reason"], 0) + row["n"]
-    kept = sum(row["n"] for row in counts if row["verdict"] == "kept")
-    trusted = sum(row["n"] for row in counts if row["verdict"] == "kept" and row["trusted"])
-    listed = sum(row["n"] for row in counts)
-    ranked = kept - trusted + rejected.get("quality_rank", 0)
-    left, stages = listed, []
-    for name, rule, removed in _rules(subject, failed, rejected):
-        left -= sum(removed.values())
-        stages.append(Stage(name, rule, dict(sorted(removed.items(), key=lambda item: (-item[1], item[0]))), left))
-    return Funnel(listed, stages, kept, trusted, ranked)
-
-
-def _rules(
-    subject: Subject, failed: Mapping[str, int], rejected: Mapping[str, int]
-) -> list[tuple[str, str, Mapping[str, int]]]:
-    settings, metric = subject.settings, subject.metric.name
-
-    def of(*names: str) -> dict[str, int]:
-        return {name: rejected[name] for name in names if name in rejected}
-
-    rules: list[tuple[str, str, Mapping[str, int]]] = [
-        ("Decoded", "the whole file is a picture", failed),
-        ("New bytes", "no earlier row has the same bytes", of("duplicate_bytes")),
-        ("Large enough", "both sides from 240 px", of("too_small")),
-        ("Sharp", f"blur score {settings.blur_minimum:g} to {settings.blur_maximum:g}", of("blurred", "noisy")),
-        ("Textured", f"at most {100 * settings.flat_share_maximum:g} % flat patches", of("flat")),
-        ("Not in a benchmark", f"shares less than {100 * settings.leak_overlap:g} % with one", of("leak")),
-        ("Best of its group", "near-duplicates stand behind one picture", of("near_duplicate")),
-        ("Has a quality", f"{metric} gives a value", of("no_quality")),
-        ("Top of the rank", f"best {100 * settings.keep_share:g} % by {metric}; trusted ones skip it", of("quality_rank")),
-    ]
-    known = {name for _, _, removed in rules[1:] for name in removed}
-    other = {name: n for name, n in rejected.items() if name not in known}
-    return [*rules[:-1], ("Other rules", "reasons that this page does not know", other), rules[-1]] if other else rules
-
-
 def quality_axis(tables: Tables, views: Sequence[str]) -> Axis | None:
     """Cover the quality scores of all views; None when there is no score."""
-    parts = " union all ".join(f"select min(quality) as low, max(quality) as high from {view} where isfinite(quality)" for view in views)
-    found = tables.one(f"select min(low) as low, max(high) as high from ({parts})")  # noqa: S608
+    parts = " union all ".join(
+        f"select min(quality) as low, max(quality) as high from {view} where isfinite(quality)" for view in views
+    )
+    found = tables.one(f"select min(low) as low, max(high) as high from ({parts})")
     return None if found["low"] is None else covering(found["low"], found["high"])
 
 
 def quality_cut(tables: Tables, *, higher_is_better: bool) -> float | None:
     """Give the quality of the last ranked picture that is kept; None when none is."""
     worst = "min" if higher_is_better else "max"
-    cut: float | None = tables.one(f"select {worst}(quality) as cut from kept where not trusted")["cut"]  # noqa: S608
+    cut: float | None = tables.one(f"select {worst}(quality) as cut from kept where not trusted")["cut"]
     return cut
 
 
@@ -143,7 +77,7 @@ def histogram(tables: Tables, column: str, axis: Axis, bins: int, here: Sequence
     """
     reasons = ", ".join(f"'{name}'" for name in here)
     found = tables.rows(
-        f"select {axis.bin_of(column, bins)} as bin, "  # noqa: S608
+        f"select {axis.bin_of(column, bins)} as bin, "
         f"case when verdict = 'kept' then 0 when reason in ({reasons}) then 1 else 2 end as class, count(*) as n "
         f"from decoded where isfinite({column}) group by all"
     )
@@ -155,7 +89,7 @@ def histogram(tables: Tables, column: str, axis: Axis, bins: int, here: Sequence
 
 def bins_for(rows: int) -> int:
     """Choose how many bars: few for few pictures, an even number up to 50."""
-    return max(10, min(50, 2 * round(rows**0.5 / 2) + 10))
+    return max(10, min(50, 2 * round(math.sqrt(rows) / 2) + 10))
 
 
 def sizes(tables: Tables) -> tuple[bool, list[dict[str, Any]]]:
@@ -164,11 +98,11 @@ def sizes(tables: Tables) -> tuple[bool, list[dict[str, Any]]]:
     Returns:
         Whether they are cells, and rows with `x`, `y` (px, or cell), `n` pictures, `kept` of them.
     """
-    distinct = tables.one("select count(*) as n from (select distinct width_px, height_px from decoded)")["n"]
-    dense = distinct > MOST_DOTS
+    distinct = tables.one(f"select count(*) as n from (select distinct width_px, height_px from decoded limit {MOST_DOTS + 1})")
+    dense = bool(distinct["n"] > MOST_DOTS)
     x, y = (SIDES.bin_of(side, DENSITY_BINS) if dense else side for side in ("width_px", "height_px"))
     return dense, tables.rows(
-        f"select {x} as x, {y} as y, count(*) as n, count(*) filter (verdict = 'kept') as kept "  # noqa: S608
+        f"select {x} as x, {y} as y, count(*) as n, count(*) filter (verdict = 'kept') as kept "
         "from decoded where width_px is not null group by 1, 2 order by 1, 2"
     )
 
@@ -176,14 +110,6 @@ def sizes(tables: Tables) -> tuple[bool, list[dict[str, Any]]]:
 def pixels(tables: Tables, view: str) -> dict[str, Any]:
     """Give quantiles of the shorter side and of the megapixels."""
     return tables.one(
-        "select count(*) as n, quantile_disc(least(width_px, height_px), [0.05, 0.5, 0.95]) as side, "  # noqa: S608
+        "select count(*) as n, quantile_disc(least(width_px, height_px), [0.05, 0.5, 0.95]) as side, "
         f"quantile_disc(width_px::double * height_px / 1e6, [0.05, 0.5, 0.95]) as megapixels from {view}"
-    )
-
-
-def failures(tables: Tables) -> list[dict[str, Any]]:
-    """Give reason, count and a few origins of rows that have no picture."""
-    return tables.rows(
-        "select reason, count(*) as n, min(origin, 3) as origins "  # noqa: S608
-        f"from {VIEW} where verdict = 'failed' group by reason order by n desc, reason"
     )

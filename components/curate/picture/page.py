@@ -7,7 +7,7 @@ import hashlib
 from components.backends.report import fill
 from components.backends.storage import Storage
 from components.backends.tables import Tables
-from components.curate.picture import comparison, cutoffs, duplicates, embedding, facts, telling
+from components.curate.picture import comparison, cutoffs, duplicates, embedding, facts, funnel, telling
 from components.curate.picture.sheets import Reader, contact_sheets
 from components.curate.picture.style import STYLE
 from components.curate.picture.subject import Subject
@@ -49,9 +49,9 @@ def make_picture(subject: Subject, *, store: Storage, progress: Progress = quiet
 
 def _html(tables: Tables, subject: Subject, reader: Reader, progress: Progress) -> str:
     compared = facts.open_views(tables, subject)
-    funnel = facts.funnel(tables, subject)
+    counted = funnel.funnel(tables, subject)
     metric = subject.metric.name
-    rejected = {reason: n for stage in funnel.stages[1:] for reason, n in stage.removed.items()}
+    rejected = {reason: n for stage in counted.stages[1:] for reason, n in stage.removed.items()}
     in_order = {reason: rejected[reason] for reason in (*REASONS, *sorted(rejected)) if reason in rejected}
     drawn = embedding.draw_map(tables, reader, compared[1:], subject.encoder, progress)
     return fill(
@@ -59,17 +59,17 @@ def _html(tables: Tables, subject: Subject, reader: Reader, progress: Progress) 
         subject=subject,
         style=STYLE,
         sections=SECTIONS,
-        lead=telling.lead(funnel, subject),
-        figures=telling.figures(funnel),
+        lead=funnel.lead(counted, subject),
+        figures=funnel.figures(counted),
         facts=telling.versions(subject),
-        funnel=telling.steps(funnel, subject.paper),
-        paper_note=telling.paper_note(subject.paper),
-        failures=telling.failures(tables, funnel.listed),
+        funnel=funnel.steps(counted, subject.paper),
+        paper_note=funnel.paper_note(subject.paper),
+        failures=funnel.failures(tables, counted.listed),
         histograms=telling.histograms(tables, subject, rejected),
         resolution=telling.resolution(tables),
-        sheets=[telling.sheet(one) for one in contact_sheets(tables, reader, in_order, funnel.kept)],
+        sheets=[telling.sheet(one) for one in contact_sheets(tables, reader, in_order, counted.kept)],
         twice=telling.twice(duplicates.duplicates(tables, reader), rejected),
         comparison=comparison.compare(tables, compared, metric),
         map=telling.mapped(drawn) if drawn else None,
-        cuts=telling.cuts(cutoffs.cutoffs(tables, reader, subject, funnel.trusted), funnel, subject),
+        cuts=telling.cuts(cutoffs.cutoffs(tables, reader, subject, counted.trusted), counted, subject),
     )

@@ -91,10 +91,32 @@ class Reader:
         return [self.thumb(row, mark=mark, caption=caption(row)) for row in rows if row["shard"]]
 
 
-def sample(tables: Tables, where: str, count: int, *, view: str = facts.VIEW, order: str = "id, origin") -> list[dict[str, Any]]:
-    """Give the first rows by `order`; by id, a hash of the bytes, neither quality nor origin influences the choice."""
-    columns = facts.COLUMNS
-    return tables.rows(f"select {columns} from {view} where shard is not null and {where} order by {order} limit {count}")  # noqa: S608
+def first_by_id(view: str, count: int, *, by: str = "''") -> str:
+    """Give SQL for `name` and its `first` rows by id, for each value of `by`.
+
+    An id is a hash of the bytes, so neither quality nor origin influences the choice.
+    """
+    return f"select {by} as name, {first('id', count)} as first from {view} where shard is not null group by 1"
+
+
+def first(by: str, count: int) -> str:
+    """Give SQL that aggregates the origins of the first rows by a column, ties by id."""
+    return f"min({{'by': {by}, 'id': id, 'origin': origin}}, {count})"
+
+
+def chosen(tables: Tables, sql: str, view: str = facts.VIEW) -> dict[str, list[Row]]:
+    """Give whole rows for each name in a result of (`name`, `first`), in their order, reading the view once."""
+    found = {row["name"]: [one["origin"] for one in row["first"] or []] for row in tables.rows(sql)}
+    wanted = ", ".join(f"'{escaped(origin)}'" for origin in sorted({origin for origins in found.values() for origin in origins}))
+    if not wanted:
+        return {}
+    rows = {row["origin"]: row for row in tables.rows(f"select {facts.COLUMNS} from {view} where origin in ({wanted})")}
+    return {name: [rows[origin] for origin in origins] for name, origins in found.items()}
+
+
+def escaped(text: str) -> str:
+    """Double the quotes of a text that goes into SQL."""
+    return text.replace("'", "''")
 
 
 def contact_sheets(tables: Tables, reader: Reader, counts: Mapping[str, int], kept: int) -> list[Sheet]:
@@ -106,11 +128,10 @@ def contact_sheets(tables: Tables, reader: Reader, counts: Mapping[str, int], ke
         counts: rejected rows by reason, in the order of the stages.
         kept: kept rows.
     """
-    sheets = [Sheet("Kept", kept, reader.thumbs(sample(tables, "verdict = 'kept'", KEPT_SHOWN)))]
+    rows = chosen(tables, first_by_id("decoded", KEPT_SHOWN, by="case when verdict = 'kept' then 'kept' else reason end"))
+    sheets = [Sheet("kept", kept, reader.thumbs(rows.get("kept", [])))]
     for reason, total in counts.items():
-        if reason in ("duplicate_bytes", "near_duplicate"):
-            continue  # shown in their groups
-        escaped = reason.replace("'", "''")
-        thumbs = reader.thumbs(sample(tables, f"verdict = 'rejected' and reason = '{escaped}'", REJECTED_SHOWN))
-        sheets.append(Sheet(reason, total, thumbs, REASONS.get(reason, "")))
+        if reason not in ("duplicate_bytes", "near_duplicate"):  # shown in their groups
+            thumbs = reader.thumbs(rows.get(reason, [])[:REJECTED_SHOWN])
+            sheets.append(Sheet(reason, total, thumbs, REASONS.get(reason, "")))
     return sheets

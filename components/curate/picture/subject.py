@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from components.curate.settings import CurateSettings
-from components.records import Manifest
+from components.imaging import iqa
+from components.records import Curation, Manifest
 
 
 @dataclass(frozen=True)
@@ -55,3 +57,11 @@ class Subject:
     facts: Mapping[str, str] = field(default_factory=dict)
     """More lines for the head of the page, for example the dataset version."""
     paper: PaperFunnel = field(default_factory=PaperFunnel)
+
+    @classmethod
+    def of(cls, curation: Curation, settings: CurateSettings) -> Self:
+        """Show a curation by itself."""
+        info = iqa.info(settings.quality_metric)
+        metric = Metric(settings.quality_metric, info.about, info.higher_is_better)
+        facts = {"dataset version": curation.dataset.dvc_md5, "image manifest": curation.dataset.manifest.sha256}
+        return cls(f"{curation.dataset.name} {curation.manifest.sha256[:12]}", curation.manifest, settings, metric, facts=facts)

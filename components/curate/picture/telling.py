@@ -12,34 +12,21 @@ from components.curate.picture.charts import Mark
 from components.curate.picture.cutoffs import Cutoffs
 from components.curate.picture.duplicates import Found
 from components.curate.picture.embedding import Map
-from components.curate.picture.facts import Funnel
+from components.curate.picture.funnel import Funnel, Shown
 from components.curate.picture.sheets import Sheet
-from components.curate.picture.subject import PaperFunnel, Subject
-from components.curate.picture.wording import count, number, share, short
+from components.curate.picture.subject import Subject
+from components.curate.picture.wording import count, number, plural
 
-Shown = dict[str, Any]
 CELL_PX = 48
-
-
-def lead(funnel: Funnel, subject: Subject) -> str:
-    """Say what became of the pictures in one sentence."""
-    trusted = f" and {count(funnel.trusted)} from trusted sources" if funnel.trusted else ""
-    return (
-        f"Of {count(funnel.listed)} listed pictures {count(funnel.kept)} are kept ({share(funnel.kept, funnel.listed)}): "
-        f"{count(funnel.kept - funnel.trusted)} of the {count(funnel.ranked)} that were ranked by {subject.metric.name}{trusted}."
-    )
-
-
-def figures(funnel: Funnel) -> list[tuple[str, str]]:
-    """Give the numbers at the head of the page."""
-    failed = sum(funnel.stages[0].removed.values())
-    shown = [("listed", funnel.listed), ("failed", failed), ("rejected", funnel.listed - failed - funnel.kept), ("kept", funnel.kept)]
-    return [(name, count(value)) for name, value in shown]
 
 
 def versions(subject: Subject) -> dict[str, str]:
     """Give what identifies the dataset and what made it."""
-    settings = {name.replace("_", " "): f"{value:g}" if isinstance(value, float) else str(value) for name, value in subject.settings}
+    settings = {
+        name.replace("_", " "): f"{value:g}" if isinstance(value, float) else str(value)
+        for name, value in subject.settings
+        if value != {}
+    }
     direction = "higher" if subject.metric.higher_is_better else "lower"
     return {
         **subject.facts,
@@ -52,65 +39,24 @@ def versions(subject: Subject) -> dict[str, str]:
     }
 
 
-def steps(funnel: Funnel, paper: PaperFunnel) -> list[Shown]:
-    """Give the stages of our funnel with the paper's beside those that it reports."""
-    reported = {
-        "Textured": (paper.filtered, paper.listed, "after blur and flatness"),
-        "Top of the rank": (paper.ranked, paper.filtered, "the top 20 % by CLIP-IQA"),
-    }
-    shown = [_step("Listed", "rows of the manifest", funnel.listed, funnel.listed)]
-    shown[0]["paper"] = _reported(paper.listed, paper, "from the web and Photo-Concept-Bucket")
-    before = funnel.listed
-    for stage in funnel.stages:
-        last = stage is funnel.stages[-1]
-        left = funnel.kept - funnel.trusted if last else stage.left
-        step = _step(stage.name, stage.rule, left, funnel.listed)
-        step["of_before"] = f"{share(left, funnel.ranked)} of the ranked" if last else f"{share(left, before)} of the stage before"
-        step["removed"] = [f"{name} {count(n)} ({share(n, funnel.listed)})" for name, n in stage.removed.items()]
-        if stage.name in reported:
-            value, whole, words = reported[stage.name]
-            step["paper"] = _reported(value, paper, f"· {share(value, whole)} of {short(whole)}: {words}")
-        shown.append(step)
-        before = stage.left
-    end = _step("Dataset", "with the trusted, which skip the rank", funnel.kept, funnel.listed)
-    end["of_before"] = f"{count(funnel.trusted)} of them trusted"
-    end["paper"] = _reported(paper.total, paper, f"with {short(paper.trusted)} trusted of LSDIR")
-    return [*shown, end]
-
-
-def _step(name: str, rule: str, left: int, listed: int) -> Shown:
-    percent = f"{100 * left / max(1, listed):.2f}"
-    words = {"left": count(left), "of_listed": share(left, listed), "of_before": "", "percent": percent}
-    return {"name": name, "rule": rule, **words, "removed": [], "paper": None}
-
-
-def _reported(value: int, paper: PaperFunnel, words: str) -> Shown:
-    whole = "" if value == paper.listed else f" · {share(value, paper.listed)} of listed "
-    return {"left": short(value), "percent": f"{100 * value / paper.listed:.2f}", "words": f"{whole}{words}"}
-
-
-def failures(tables: Tables, listed: int) -> list[Shown]:
-    """Give the reasons of rows without a picture, with examples."""
-    return [
-        {
-            "reason": row["reason"] or "no reason",
-            "n": count(row["n"]),
-            "share": share(row["n"], listed),
-            "origins": ", ".join(row["origins"]),
-        }
-        for row in facts.failures(tables)
-    ]
-
-
 def histograms(tables: Tables, subject: Subject, rejected: Mapping[str, int]) -> list[Shown]:
     """Draw the three scores with their limits."""
     settings, metric = subject.settings, subject.metric
     bins = facts.bins_for(subject.curated.rows)
-    low, high = Mark(settings.blur_minimum, f"{settings.blur_minimum:g}"), Mark(settings.blur_maximum, f"{settings.blur_maximum:g}")
+    low, high = (
+        Mark(settings.blur_minimum, f"{settings.blur_minimum:g}"),
+        Mark(settings.blur_maximum, f"{settings.blur_maximum:g}"),
+    )
     flat = Mark(settings.flat_share_maximum, f"{100 * settings.flat_share_maximum:g} %")
     blur_words = f"{count(rejected.get('blurred', 0))} below the minimum, {count(rejected.get('noisy', 0))} above the maximum."
     shown = [
-        _histogram(tables, "Blur score: variance of the Laplacian", ("blur", facts.BLUR, bins, ("blurred", "noisy")), [low, high], blur_words),
+        _histogram(
+            tables,
+            "Blur score: variance of the Laplacian",
+            ("blur", facts.BLUR, bins, ("blurred", "noisy")),
+            [low, high],
+            blur_words,
+        ),
         _histogram(
             tables,
             "Share of flat patches",
@@ -158,17 +104,22 @@ def resolution(tables: Tables) -> Shown:
 def sheet(one: Sheet) -> Shown:
     """Head a contact sheet with what its pictures have in common."""
     shown = f"{len(one.thumbs)} of {count(one.total)} shown" if len(one.thumbs) < one.total else count(one.total)
-    return {"title": one.title.replace("_", " "), "words": f"{one.note}{' · ' if one.note else ''}{shown}", "thumbs": one.thumbs}
+    return {
+        "title": one.title.replace("_", " ").capitalize(),
+        "words": f"{one.note}{' · ' if one.note else ''}{shown}",
+        "thumbs": one.thumbs,
+    }
 
 
 def twice(found: Found, rejected: Mapping[str, int]) -> Shown:
     """Say how many duplicates and leaks there are."""
     near, equal, leaked = (rejected.get(name, 0) for name in ("near_duplicate", "duplicate_bytes", "leak"))
-    sizes = "; ".join(f"{n} of {size}" for size, n in ((size, count(n)) for size, n in found.sizes))
-    groups = f" Groups by size: {sizes}." if sizes else ""
+    sizes = ", ".join(f"{count(n)} of {size}" for size, n in found.sizes)
+    groups = f" Groups by number of pictures: {sizes}." if sizes else ""
     words = (
-        f"{count(near)} pictures stand behind a better one that shows the same, in {count(found.groups)} groups. "
-        f"{count(equal)} rows have the bytes of an earlier row, and {count(leaked)} share content with a benchmark.{groups}"
+        f"{plural(near, 'picture')} put aside because a better one shows the same, in {plural(found.groups, 'group')}. "
+        f"{plural(equal, 'row')} with the bytes of an earlier row. "
+        f"{plural(leaked, 'picture')} sharing content with a benchmark.{groups}"
     )
     return {
         "words": words,
@@ -204,26 +155,19 @@ def mapped(drawn: Map) -> Shown:
 def cuts(found: Cutoffs, funnel: Funnel, subject: Subject) -> Shown:
     """Say what other cuts would keep."""
     return {
+        "cut_header": ["cut", "kept by the rank", "with the trusted", f"{subject.metric.name} at the cut"],
+        "moved_header": ["limit", "passes", "of those filtered", "change", "kept pictures lost", "without a score"],
         "cuts": found.cuts,
         "present": found.present,
         "moved": found.moved,
         "sheets": found.sheets,
         "words": (
-            f"The rank holds {count(funnel.ranked)} pictures, best first by {subject.metric.name}, ties by id. The paper looked at 10, 20 "
-            "and 30 %. Below: the last pictures that each cut keeps and the first that it drops."
+            f"The rank holds {plural(funnel.ranked, 'picture')}, best first by {subject.metric.name}, ties by id. "
+            "The paper looked at 10, 20 and 30 %. Below: the last pictures that each cut keeps and the first that it drops."
         ),
         "note": (
-            "Quality was measured only on what passed the filters as set. Pictures that a wider limit lets in (“without a score”) must be "
-            "scored, and the rank made again, before one knows which of them are kept; this table counts what would pass, not what would be kept."
+            "Quality was measured only on what passed the filters as set. Pictures that a wider limit lets in (“without a "
+            "score”) must be scored, and the rank made again, before one knows which of them are kept: this table counts what "
+            "would pass, not what would be kept."
         ),
     }
-
-
-def paper_note(paper: PaperFunnel) -> str:
-    """Say what the paper's funnel leaves open."""
-    return (
-        "The paper gives no numbers for decoding, equal bytes, size, benchmarks or near-duplicates. "
-        f"Its {short(paper.trusted)} trusted pictures (LSDIR) come on top of the {short(paper.listed)} listed; trusted ones here are among the listed. "
-        f"It prints the sum of {short(paper.ranked)} and {short(paper.trusted)} as {short(paper.total)}."
-    )
-

@@ -7,14 +7,14 @@ from typing import Any
 
 REASONS: Mapping[str, str] = {
     "duplicate_bytes": "same bytes as another row",
+    "leak": "shares content with a benchmark",
     "too_small": "a side below 240 px",
     "blurred": "below the blur minimum",
     "noisy": "above the blur maximum",
     "flat": "too many flat patches",
-    "leak": "shares content with a benchmark",
-    "near_duplicate": "shows what a better picture shows",
     "no_quality": "the metric gives no value",
-    "quality_rank": "below the cut of the quality rank",
+    "near_duplicate": "a better picture shows the same",
+    "quality_rank": "below the cut of the rank",
 }
 """Reasons in the order of their stages, in plain words."""
 
@@ -22,6 +22,11 @@ REASONS: Mapping[str, str] = {
 def count(value: float) -> str:
     """Write a whole number with separators: 1,234,567."""
     return f"{round(value):,}"
+
+
+def plural(value: int, one: str, many: str = "") -> str:
+    """Write a count with its noun."""
+    return f"{count(value)} {one if value == 1 else many or one + 's'}"
 
 
 def share(part: float, whole: float) -> str:
@@ -61,17 +66,18 @@ def why(row: Mapping[str, Any], metric: str) -> str:
         row: an image row.
         metric: name of the metric behind `quality`.
     """
-    reason = row["reason"] or ""
-    if reason in ("blurred", "noisy"):
-        return f"blur {number(row['blur'])}"
-    if reason == "flat":
-        return f"{100 * row['flat_share']:.0f} % flat"
-    if reason == "too_small":
-        return f"{row['width_px']} × {row['height_px']} px"
-    if reason in ("duplicate_bytes", "near_duplicate"):
-        return f"like {tail(row['related'] or '?')}"
-    if reason == "leak":
-        return f"in {row['related'] or '?'}"
+    related, size = row["related"] or "?", f"{row['width_px']} × {row['height_px']} px"
+    words = {
+        "blurred": f"blur {number(row['blur'])}",
+        "noisy": f"blur {number(row['blur'])}",
+        "flat": f"{100 * (row['flat_share'] or 0):.0f} % flat",
+        "too_small": size,
+        "duplicate_bytes": f"like {tail(related)}",
+        "near_duplicate": f"like {tail(related)}",
+        "leak": f"in {related}",
+    }
+    if row["reason"] in words:
+        return words[row["reason"]]
     if row["quality"] is not None:
         return f"{metric} {number(row['quality'])}"
-    return "trusted, no rank" if row["trusted"] and row["verdict"] == "kept" else f"{row['width_px']} × {row['height_px']} px"
+    return "trusted, no rank" if row["trusted"] and row["verdict"] == "kept" else size
