@@ -282,3 +282,16 @@ def made_checkpoint(name, folder):
         timm.create_model = real
     torch.save({"params": net.state_dict()}, folder / "made.pth")
     return folder / "made.pth"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_an_accelerators_batches_give_the_scores_of_a_processor(rn50, small_input):
+    images = pictures(3)
+    there, here = (
+        list(iqa.Scorer("clipiqa", loading.build("clipiqa", {"clip-rn50": rn50}, place), place=place).stream(images))
+        for place in ("cuda", "cpu")
+    )
+    assert there == pytest.approx(here, abs=2e-3)  # its convolutions round to 10 bits
+    alone = iqa.Scorer("clipiqa", loading.build("clipiqa", {"clip-rn50": rn50}, "cuda"), place="cuda")
+    assert list(alone.stream(images[:1])) == there[:1]
