@@ -163,7 +163,9 @@ def make_rows(store: LocalStorage, rows: int) -> Manifest:
         for job in score.jobs(store.root, list(tables.tuples(score.JOBS))):
             chosen = f"where shard = '{job.shard}'"
             tables.part("luma", f"select * exclude (shard) from luma {chosen}", job.key)
-            tables.part("quality", f"select * exclude (shard) from quality {chosen}", quality.key(METRIC, job.shard, "made"))
+            tables.part(
+                "quality", f"select * exclude (shard) from quality {chosen}", quality.key(iqa.operator(METRIC), job.shard, "made")
+            )
     return handle
 
 
@@ -176,10 +178,10 @@ def curate_made(folder: str, handle: str, *, picture: bool) -> dict[str, Any]:
     curated = time.perf_counter()
     page = 0.0
     if picture:
-        from components.curate.picture import Subject, make_picture
+        from components.curate.picture import Metric, Subject, make_picture
 
-        subject = Subject.of(made, settings)
-        make_picture(subject, store=open_storage(folder))
+        metric = Metric(METRIC, "made scores", higher_is_better=True)
+        make_picture(Subject("made", made.manifest, settings, metric), store=open_storage(folder))
         page = time.perf_counter() - curated
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {

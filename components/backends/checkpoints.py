@@ -1,6 +1,7 @@
 """What a weight file holds, found without building a network: keys, shapes, numbers that are not finite, code.
 
-A safetensors file is read by its header and scanned in pieces; a torch file is mapped, never executed.
+A safetensors file is read by its header and scanned in pieces; a torch file is mapped, never executed. A TorchScript archive
+can only be read by its own interpreter, so it is read where its pin fixes its hash, and refused elsewhere.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TORCH_SUFFIXES = (".pth", ".pt", ".ckpt")
-SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
+SUFFIXES = (".safetensors", ".mat", *TORCH_SUFFIXES)
 WRAPPERS = ("state_dict", "params_ema", "params")
 """Outer keys under which public checkpoints keep their tensors."""
 PIECE_VALUES = 1 << 18
@@ -72,8 +73,9 @@ def check(paths: Sequence[Path], name: str, pins: Mapping[str, Pin]) -> None:
     """
     shapes: dict[str, tuple[int, ...]] = {}
     weights = [path for path in paths if path.suffix in SUFFIXES]
+    pinned = all(file.sha256 for file in pins[name].files)
     for path in weights:
-        shapes |= _shapes(path)
+        shapes |= _shapes(path, pinned=pinned)
     _recognise(shapes, weights, name, pins)
     for path in paths:
         if path.suffix == ".json":
@@ -112,7 +114,7 @@ def _entry(data: int, value: Mapping[str, Any]) -> Entry:
     return entry
 
 
-def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+def _shapes(path: Path, *, pinned: bool) -> dict[str, tuple[int, ...]]:
     """Key -> shape of every tensor, each looked at for numbers that are not finite."""
     if path.suffix == ".safetensors":
         entries = header(path)
@@ -120,7 +122,7 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
             if not _finite(path, entry):
                 raise _not_finite(path, key)
         return {key: entry.shape for key, entry in entries.items()}
-    tensors = dict(_flat(_load(path)))
+    tensors = dict(_flat(_load(path, pinned=pinned)))
     for key, tensor in tensors.items():
         if tensor.is_floating_point() and not all(bool(piece.isfinite().all()) for piece in _pieces(tensor)):
             raise _not_finite(path, key)
@@ -145,11 +147,15 @@ def _not_finite(path: Path, key: str) -> WeightsError:
     return WeightsError(f"{path}: '{key}' holds numbers that are not finite. Take another copy; this one is damaged.")
 
 
-def _load(path: Path) -> object:
-    """Read a torch file; what is more than tensors and plain values is refused, not run."""
+def _load(path: Path, *, pinned: bool) -> object:
+    """Read a torch or MATLAB file; what is more than tensors and plain values is refused, not run."""
     import torch
 
     try:
+        if path.suffix == ".mat":
+            return _matlab(path)
+        if pinned and _is_script(path):
+            return torch.jit.load(str(path), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # a damaged pickle fails in many ways
         found = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, UnpicklingError) else None
@@ -162,10 +168,27 @@ def _load(path: Path) -> object:
         raise WeightsError(f"{path} is no readable torch file of tensors, or cut ({size} bytes). Fetch it again.") from error
 
 
-def _flat(tree: object, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Tensors of nested dictionaries under dotted keys; wrappers that say nothing are taken off."""
+def _matlab(path: Path) -> dict[str, Tensor]:
+    import scipy.io
     import torch
 
+    arrays = {key: value for key, value in scipy.io.loadmat(path).items() if isinstance(value, np.ndarray)}
+    return {key: torch.from_numpy(value) for key, value in arrays.items() if value.dtype.kind in "fiu"}
+
+
+def _is_script(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _flat(tree: object, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Tensors of nested dictionaries under dotted keys, a bare one under ""; wrappers that say nothing are taken off."""
+    import torch
+
+    if isinstance(tree, torch.Tensor):
+        yield "", tree
     if not isinstance(tree, Mapping):
         return
     inner = next((tree[name] for name in WRAPPERS if not prefix and isinstance(tree.get(name), Mapping)), tree)
