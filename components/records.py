@@ -56,7 +56,17 @@ class Expectations(Record):
     passed: bool
     evaluated: int
     failed: tuple[str, ...] = ()
-    """One sentence per failed expectation, with the ids of some of its rows."""
+    """One sentence per broken rule, its key first, with the ids of some of its rows."""
+    warned: tuple[str, ...] = ()
+    """What does not fail but is worth a look, and overrides that were not needed."""
+    overridden: tuple[str, ...] = ()
+    """Broken rules that a person let pass, with the name and the reason."""
+    skipped: tuple[str, ...] = ()
+    """Rules that could not be evaluated, and why."""
+    statistics: dict[str, float] = {}
+    """Rows that break each rule, shares and drift, by the key of the rule."""
+    docs: str = ""
+    """Key of Great Expectations' page in the object store; empty when there is none."""
 
 
 class DatasetVersion(Record):

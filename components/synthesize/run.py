@@ -6,6 +6,7 @@ from typing import Any
 
 from components.backends import contracts, manifest
 from components.backends.storage import open_storage
+from components.backends.tables import Tables
 from components.errors import ContractError
 from components.imaging.degrade import recipe
 from components.records import Curation, PairSet, Progress, canonical_json, content_hash, quiet
@@ -57,7 +58,9 @@ def synthesize(curation: Curation, settings: SynthesizeSettings, *, objects: str
                 }
             )
         progress("recipes", done + 1, len(rows))
-    checked = contracts.check("pairs", pairs, parameters={"images": len(rows), "epochs": settings.epochs})
+    with Tables(store) as tables:
+        tables.table("pairs", "pairs", pairs)
+        checked = contracts.check("pairs", tables, "pairs", parameters={"images": len(rows), "epochs": settings.epochs})
     written = manifest.write(
         store, "pairs", pairs, parent=curation.manifest.sha256, settings=content_hash(OPERATOR, settings, degradation)
     )

@@ -1,200 +1,277 @@
-import pyarrow as pa
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
 import pytest
 
 from components.backends import contracts
+from components.backends.contracts.rules import Rows, Sets
+from components.backends.storage import LocalStorage
+from components.backends.tables import Tables
 from components.errors import ContractError, SettingsError, UnknownName
-
-LIMITS = {"blur_minimum": 100.0, "blur_maximum": 8000.0, "flat_share_maximum": 0.5}
-
-
-def image(number, **changes):
-    return {
-        "id": f"{number:064x}",
-        "shard": "shards/a.tar",
-        "offset": 512 * number,
-        "length": 100,
-        "origin": f"photos/{number}.jpg",
-        "scene": f"scene{number}",
-        "split": "train",
-        "width_px": 300,
-        "height_px": 260,
-        "bytes": 100,
-        "format": "jpeg",
-        "source": "photos",
-        "licence": "own",
-        "phash": "0" * 16,
-        "blur": 200.0,
-        "flat_share": 0.1,
-        "quality": 0.5,
-        "verdict": "kept",
-        "reason": "",
-    } | changes
+from tests.components.backends.contract_rows import LIMITS, image, lost, named, pair, rejected
 
 
-def lost(number, verdict="failed", **changes):
-    """A row of a picture that could not be read."""
-    empty = dict.fromkeys(["shard", "offset", "length", "width_px", "height_px", "format", "blur", "flat_share", "quality"])
-    return image(number, **empty, verdict=verdict, **{"reason": "truncated", "id": "", **changes})
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    with Tables(LocalStorage(tmp_path_factory.mktemp("objects"))) as session:
+        yield session
 
 
-def pair(number, epoch, **changes):
-    return {
-        "id": f"{number:032x}{epoch:032x}",
-        "hq_id": f"{number:064x}",
-        "epoch": epoch,
-        "seed": 0,
-        "split": "train",
-        "recipe": "{}",
-        "shard": "shards/a.tar",
-        "offset": 512,
-        "length": 10,
-    } | changes
+def checked(tables, suite, rows, *, before=(), **options):
+    tables.table("rows", contracts.load(suite).kind, rows)
+    if before:
+        tables.table("before", "images", before)
+    parameters = {"rows": len(rows)} | options.pop("parameters", {})
+    return contracts.check(suite, tables, "rows", parameters=parameters, reference="before" if before else None, **options)
 
 
-def test_good_rows_pass_every_expectation():
-    rows = [image(1), image(2), lost(3), image(4, id=image(1)["id"], verdict="rejected", reason="duplicate_bytes")]
-    checked = contracts.check("ingest", rows, parameters={"rows": 4})
-    assert checked.passed, checked.failed
-    assert checked.evaluated == len(contracts.SUITES["ingest"])
+def after(tables, rows, *, kept=None, **options):
+    ranked = sum(row["verdict"] == "kept" for row in rows) if kept is None else kept
+    parameters = {"kept_ranked": ranked, **LIMITS} | options.pop("parameters", {})
+    return checked(tables, "curate_after", rows, parameters=parameters, **options)
 
 
-def test_an_arrow_table_is_checked_like_rows():
-    table = pa.Table.from_pylist([image(1), lost(2)])
-    assert contracts.check("ingest", table, parameters={"rows": 2}).passed
-    assert not contracts.check("ingest", table, parameters={"rows": 3}).passed
+def keys(sentences):
+    return [sentence.partition(":")[0] for sentence in sentences]
 
 
-BROKEN = {
-    "kept, rejected or failed": {"verdict": "perhaps", "reason": "x"},
-    "every row has verdict": {"verdict": None, "reason": "x"},
-    "every kept row has shard": {"shard": ""},
-    "length of 1 or more": {"length": 0},
-    "offset of 0 or more": {"offset": -1},
-    "width_px of 1 or more": {"width_px": 0},
-    "every kept id is there once": {"id": image(0)["id"]},
-    "sha256": {"id": "short"},
-    "no kept row has a reason": {"reason": "blurred"},
-    "every row that is not kept has reason": {"verdict": "failed", "reason": ""},
-    "every origin is there once": {"origin": "photos/0.jpg"},
-    "every kept row has licence": {"licence": None},
-}
+def test_good_rows_pass_every_expectation_that_can_be_evaluated(tables):
+    rows = [image(1), image(2), lost(3), rejected(4, "duplicate_bytes", id=image(1)["id"], related="photos/1.jpg")]
+    found = checked(tables, "ingest", rows)
+    assert (found.passed, found.failed, found.warned) == (True, (), ())
+    assert keys(found.skipped) == ["share_of_failed"]
+    assert found.evaluated == len(contracts.load("ingest").says) - 1
+    assert found.statistics["rows"] == len(rows)
 
 
-def named(row):
-    return f"{row['id'][:12]} ({row['origin']})"
-
-
-def test_every_broken_row_is_named_by_the_rule_that_it_breaks():
-    broken = {sentence: image(number, **changes) for number, (sentence, changes) in enumerate(BROKEN.items(), start=1)}
-    rows = [image(0), *broken.values(), lost(50)]
-    checked = contracts.check("ingest", rows, parameters={"rows": len(rows)})
-    assert len(checked.failed) == len(broken)
-    for sentence, row in broken.items():
-        assert any(sentence in said and named(row) in said for said in checked.failed), sentence
-    for said in checked.failed:
-        assert named(lost(50)) not in said
-
-
-def test_a_lost_row_breaks_the_count():
-    checked = contracts.check("ingest", [image(1)], parameters={"rows": 2})
-    assert checked.failed == ("as many rows come out as went in: expected 2, found 1",)
-
-
-def test_at_most_five_rows_are_named():
-    checked = contracts.check("ingest", [image(n, length=0) for n in range(9)], parameters={"rows": 9})
-    assert "9 of 9 rows" in checked.failed[0]
-    assert checked.failed[0].count("photos/") == contracts.ROWS_NAMED
-
-
-def test_a_missing_column_is_named_alone():
-    rows = [{name: value for name, value in image(1).items() if name != "licence"}]
-    assert contracts.check("ingest", rows, parameters={"rows": 1}).failed == ("every column is there: missing are licence",)
-    assert not contracts.check("ingest", [], parameters={"rows": 0}).passed
-
-
-def test_every_decodable_row_needs_scores_before_curation():
-    good = [image(1), image(2, width_px=100, flat_share=None), lost(3)]
-    bad = {name: image(number, **{name: float("nan")}) for number, name in enumerate(("blur", "flat_share"), 4)}
-    checked = contracts.check("curate_before", [*good, *bad.values()], parameters={"rows": 5})
-    assert len(checked.failed) == len(bad)
-    for name, row in bad.items():
-        assert any(f"has {name}: not so in 1 of 5 rows" in said and named(row) in said for said in checked.failed)
-
-
-def test_kept_rows_at_the_limits_pass_after_curation():
-    rows = [image(1, blur=100.0), image(2, blur=8000.0, flat_share=0.5), image(3, verdict="rejected", reason="quality_rank")]
-    assert contracts.check("curate_after", rows, parameters={"rows": 3, "kept": 2, **LIMITS}).failed == ()
-
-
-OVER = {
-    "as sharp as asked": {"blur": 8000.1},
-    "textured as asked": {"flat_share": 0.51},
-    "train or the test side": {"split": "both"},
-    "every kept row has split": {"split": ""},
-    "no scene is on both sides": {"scene": "scene0", "split": "test"},
-}
-
-
-def test_a_kept_row_that_selection_should_not_have_kept_is_named():
-    broken = {sentence: image(number, **changes) for number, (sentence, changes) in enumerate(OVER.items(), start=1)}
-    rows = [image(0), *broken.values(), image(9, blur=99.9)]
-    checked = contracts.check("curate_after", rows, parameters={"rows": len(rows), "kept": len(rows), **LIMITS})
-    for sentence, row in broken.items():
-        assert any(sentence in said and named(row) in said for said in checked.failed), sentence
-    assert any("as sharp as asked: not so in 2 of" in said for said in checked.failed)
-
-
-def test_the_number_of_kept_rows_must_be_the_asked_share():
-    rows = [image(1), image(2), image(3, verdict="rejected", reason="quality_rank")]
-    checked = contracts.check("curate_after", rows, parameters={"rows": 3, "kept": 1, **LIMITS})
-    assert checked.failed == ("the asked share of the ranked rows is kept: expected 1, found 2",)
-
-
-def test_a_selection_that_keeps_nothing_is_told_by_the_count():
-    rows = [image(1, verdict="rejected", reason="blurred")]
-    assert contracts.check("curate_after", rows, parameters={"rows": 1, "kept": 0, **LIMITS}).passed
-    assert not contracts.check("curate_after", rows, parameters={"rows": 1, "kept": 1, **LIMITS}).passed
-
-
-def test_pairs_are_pictures_times_epochs():
-    pairs = [pair(number, epoch) for number in (1, 2) for epoch in (0, 1)]
-    assert contracts.check("pairs", pairs, parameters={"images": 2, "epochs": 2}).passed
-    assert "expected 6, found 4" in contracts.check("pairs", pairs, parameters={"images": 3, "epochs": 2}).failed[0]
-
-
-def test_a_broken_pair_is_named():
+def test_the_sentences_of_broken_rules_come_from_great_expectations_and_name_the_rows(tables):
     broken = {
-        "has recipe": pair(2, 0, recipe=""),
-        "train side": pair(3, 0, split="test"),
-        "every pair is there once": pair(4, 0, id=pair(1, 0)["id"]),
-        "picture and epoch is there once": pair(5, 0, hq_id=pair(1, 0)["hq_id"]),
+        "verdict_missing": image(2, verdict=None),
+        "shard_missing": image(3, shard=""),
+        "id_malformed": image(4, id="short"),
+        "origin_repeated": image(5, origin="photos/1.jpg"),
     }
-    checked = contracts.check("pairs", [pair(1, 0), *broken.values()], parameters={"images": 5, "epochs": 1})
-    assert len(checked.failed) == len(broken)
-    for sentence, row in broken.items():
-        assert any(sentence in said and row["id"][:12] in said for said in checked.failed), sentence
+    found = checked(tables, "ingest", [image(1), *broken.values(), lost(50)])
+    assert not found.passed
+    assert sorted(keys(found.failed)) == sorted(broken)
+    for sentence in found.failed:
+        key = sentence.partition(":")[0]
+        assert contracts.load("ingest").says[key] in sentence
+        assert named(broken[key]) in sentence
+        assert f"not so in {2 if key == 'origin_repeated' else 1} of 6 rows" in sentence
+        assert named(lost(50)) not in sentence
 
 
-def test_require_raises_with_every_broken_rule():
-    checked = contracts.check("ingest", [image(1, shard=""), image(2, length=0)], parameters={"rows": 2})
-    with pytest.raises(ContractError, match=r"2 of .*shard.*length"):
-        contracts.require(checked)
-    good = contracts.check("ingest", [image(1)], parameters={"rows": 1})
+def test_a_lost_row_breaks_the_count(tables):
+    found = checked(tables, "ingest", [image(1)], parameters={"rows": 2})
+    assert found.failed == ("rows: as many rows come out as went in: expected 2, found 1",)
+
+
+def test_at_most_five_rows_are_named(tables):
+    found = checked(tables, "ingest", [image(n, length=0, bytes=0) for n in range(9)])
+    assert "9 of 9 rows" in found.failed[0]
+    assert found.failed[0].count("photos/") == contracts.ROWS_NAMED
+
+
+def test_a_missing_column_is_named_alone(tables):
+    tables.table("rows", "images", [image(1)])
+    tables.run("create view short as select * exclude (licence, trusted) from rows")
+    found = contracts.check("ingest", tables, "short", parameters={"rows": 1})
+    assert found.failed == ("columns: every column is there: missing are licence, trusted",)
+    assert not found.passed
+
+
+def test_every_decodable_row_needs_scores_before_curation(tables):
+    good = [image(1, quality=None), image(2, width_px=100, flat_share=None), lost(3)]
+    found = checked(tables, "curate_before", [*good, image(4, blur=float("nan")), image(5, flat_share=None)])
+    assert keys(found.failed) == ["blur_missing", "flat_share_missing"]
+
+
+def test_the_number_of_kept_rows_must_be_the_asked_share_of_the_ranked(tables):
+    rows = [image(1), image(2), image(3, trusted=True, quality=None), rejected(4, "quality_rank")]
+    assert after(tables, rows, kept=2).passed
+    sentence = "kept_ranked: the asked share of the ranked rows is kept, rows of trusted sources apart: expected 1, found 2"
+    assert after(tables, rows, kept=1).failed == (sentence,)
+    assert keys(after(tables, [], kept=1).failed) == ["kept_ranked"]
+
+
+SMALL = {"share_rows_minimum": 4, "drift_rows_minimum": 4}
+
+
+def test_the_share_of_a_reason_is_a_warning_first_and_then_a_failure(tables):
+    rows = [image(n) for n in range(2)] + [rejected(n, "flat") for n in range(2, 10)]
+    found = after(tables, rows, parameters=SMALL | {"reason_share_warning": 0.8, "reason_share_maximum": 0.8})
+    assert (found.failed, found.warned) == ((), ())
+    found = after(tables, rows, parameters=SMALL | {"reason_share_warning": 0.79})
+    assert found.passed
+    assert keys(found.warned) == ["share_of_flat"]
+    found = after(tables, rows, parameters=SMALL | {"reason_share_warning": 0.79, "reason_share_maximum": 0.79})
+    assert (keys(found.failed), found.warned) == (["share_of_flat"], ())
+    assert "expected at most 0.79, found 0.8, among them 000000000000 (photos/2.jpg)" in found.failed[0]
+
+
+def test_a_score_that_moved_since_the_version_before_fails(tables):
+    before = [image(n, blur=float(100 + n)) for n in range(100)]
+    assert after(tables, before, before=before, parameters=SMALL).passed
+    found = after(tables, [row | {"blur": 190.0} for row in before], before=before, parameters=SMALL)
+    assert keys(found.failed) == ["blur_drift"]
+    assert found.statistics["blur_drift"] > 0.25
+    assert found.statistics["quality_drift"] == 0
+
+
+def test_without_a_version_before_or_with_few_rows_drift_is_not_evaluated_and_said_so(tables):
+    drifts = {"blur_drift", "flat_share_drift", "quality_drift"}
+    alone = after(tables, [image(1)])
+    assert drifts <= set(keys(alone.skipped))
+    assert any("there is no version before" in sentence for sentence in alone.skipped)
+    few = after(tables, [image(1)], before=[image(1)])
+    assert any("only 1 rows of one version have blur, 1000 are needed" in sentence for sentence in few.skipped)
+    assert not drifts & set(few.statistics)
+
+
+def test_an_override_lets_a_broken_rule_pass_and_is_recorded(tables):
+    rows = [image(1), image(2, licence="", url="x")]
+    found = checked(tables, "ingest", rows, overrides={"licence_missing": "Ada Lovelace:  own\n photos"})
+    assert found.passed
+    assert found.failed == ()
+    broken = f"licence_missing: every row has licence: not so in 1 of 2 rows, among them {named(rows[1])}"
+    assert found.overridden == (f"{broken} (let pass by Ada Lovelace: own photos)",)
+    assert contracts.require(found) is found
+
+
+def test_an_override_of_one_rule_leaves_the_others_broken(tables):
+    found = checked(tables, "ingest", [image(1, licence="", source="")], overrides={"licence_missing": "Ada: own photos"})
+    assert not found.passed
+    assert (keys(found.failed), keys(found.overridden)) == (["source_missing"], ["licence_missing"])
+
+
+def test_an_override_that_was_not_needed_is_reported(tables):
+    allowed = {"licence_missing": "Ada: own photos", "blur_outside": "Ada: paintings"}
+    found = checked(tables, "curate_before", [image(1)], overrides=allowed)
+    assert found.passed
+    assert found.warned == ("licence_missing: the override was not needed (Ada: own photos)",)
+
+
+@pytest.mark.parametrize("text", ["because", "Ada:", ": a reason", "Ada: ", "12: 34", ""])
+def test_an_override_needs_a_name_and_a_reason(tables, text):
+    with pytest.raises(SettingsError, match=r'ingest\.overrides\.rows="NAME: reason"'):
+        checked(tables, "ingest", [image(1)], overrides={"rows": text})
+
+
+def test_an_override_of_no_rule_gets_a_suggestion(tables):
+    with pytest.raises(SettingsError, match="Did you mean 'licence_missing'"):
+        checked(tables, "ingest", [image(1)], overrides={"license_missing": "Ada: own photos"})
+    with pytest.raises(SettingsError, match="no rule 'blur_missing'"):
+        checked(tables, "ingest", [image(1)], overrides={"blur_missing": "Ada: own photos"})
+
+
+def test_pairs_are_pictures_times_epochs(tables):
+    tables.table("rows", "pairs", [pair(number, epoch) for number in (1, 2) for epoch in (0, 1)])
+    assert contracts.check("pairs", tables, "rows", parameters={"images": 2, "epochs": 2}).passed
+    found = contracts.check("pairs", tables, "rows", parameters={"images": 3, "epochs": 2})
+    assert found.failed == ("pairs: every picture has one pair per epoch: expected 6, found 4",)
+
+
+def test_a_broken_pair_is_named_by_its_id(tables):
+    tables.table("rows", "pairs", [pair(1, 0), pair(2, 0, split="test")])
+    found = contracts.check("pairs", tables, "rows", parameters={"images": 2, "epochs": 1})
+    assert found.failed == (f"split_not_train: every pair is on the train side: not so in 1 of 2 rows, among them {'0' * 12}",)
+
+
+def test_require_raises_with_every_broken_rule_and_how_to_override_it(tables):
+    found = checked(tables, "ingest", [image(1, shard=""), image(2, length=0, bytes=0)])
+    with pytest.raises(ContractError, match=r"2 of 26 .*shard_missing: .*length_not_positive: ") as raised:
+        contracts.require(found)
+    for key in ("shard_missing", "length_not_positive"):
+        assert f'--set ingest.overrides.{key}="NAME: reason"' in str(raised.value)
+    good = checked(tables, "ingest", [image(1)])
     assert contracts.require(good) is good
 
 
-def test_a_wrong_suite_gets_a_suggestion():
+def test_a_wrong_suite_gets_a_suggestion(tables):
     with pytest.raises(UnknownName, match="Did you mean 'ingest'"):
-        contracts.check("ingset", [], parameters={})
+        contracts.check("ingset", tables, "rows", parameters={})
 
 
-def test_a_missing_parameter_is_named():
-    with pytest.raises(SettingsError, match="epochs"):
-        contracts.check("pairs", [pair(1, 0)], parameters={"images": 1})
+def test_a_missing_or_an_unknown_parameter_is_named(tables):
+    with pytest.raises(SettingsError, match="missing: epochs"):
+        contracts.check("pairs", tables, "rows", parameters={"images": 1})
+    with pytest.raises(SettingsError, match="Did you mean 'drift_maximum'"):
+        after(tables, [image(1)], parameters={"drift_maximun": 0.2})
 
 
-def test_nothing_is_printed_and_nothing_written(tmp_path, capfd, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    contracts.check("ingest", [image(1)], parameters={"rows": 1})
+class Loaded(HTMLParser):
+    """Gathers what a browser would fetch."""
+
+    def __init__(self):
+        super().__init__()
+        self.addresses = []
+
+    def handle_starttag(self, tag, attrs):
+        self.addresses += [f"{tag} {name}={value}" for name, value in attrs if name in {"src", "srcset", "data", "poster"}]
+        self.addresses += [f"{tag} {name}={value}" for name, value in attrs if name == "href" and tag != "a"]
+        self.addresses += [tag] if tag in {"script", "iframe", "object", "embed"} else []
+
+
+def test_the_page_tells_the_outcome_and_loads_nothing_from_elsewhere(tables, tmp_path):
+    rows = [image(1), image(2, origin="photos/<b>&.jpg", licence=""), image(3, source="")]
+    found = checked(tables, "ingest", rows, overrides={"source_missing": "Ada: own photos"}, docs=tmp_path / "docs")
+    page = (tmp_path / "docs" / "ingest.html").read_text()
+    assert tables.store.read(found.docs).decode() == page
+    assert "photos/&lt;b&gt;&amp;.jpg" in page
+    assert "let pass by Ada: own photos" in page
+    assert "share_of_failed: not too large a share" in page
+    reader = Loaded()
+    reader.feed(page)
+    assert reader.addresses == []
+    assert not re.search(r"url\(|@import|https?://|href=\"\.\.", page)
+    for key, sentence in contracts.load("ingest").says.items():
+        assert key == "share_of_failed" or (key in page and sentence in page)
+
+
+def test_the_page_of_the_same_outcome_has_the_same_key(tables, tmp_path):
+    first, again = (checked(tables, "ingest", [image(n)], docs=tmp_path / "docs") for n in (1, 2))
+    assert first.docs == again.docs
+    assert checked(tables, "ingest", [image(1), image(2)], docs=tmp_path / "docs").docs != first.docs
+    assert checked(tables, "ingest", [image(1)]).docs == ""
+
+
+def test_nothing_is_printed_logged_or_written_elsewhere(tables, tmp_path, capfd, caplog, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path / "here"))
+    checked(tables, "ingest", [image(1), image(2, licence="")], docs=tmp_path / "docs")
     assert capfd.readouterr() == ("", "")
-    assert list(tmp_path.iterdir()) == []
+    assert [record.getMessage() for record in caplog.records if record.levelname in {"WARNING", "ERROR"}] == []
+    assert list((tmp_path / "here").iterdir()) == []
+    assert [path.name for path in (tmp_path / "docs").iterdir()] == ["ingest.html"]
+
+
+def test_great_expectations_is_imported_by_a_check_only():
+    code = "import sys; from components.backends import contracts; sys.exit('great_expectations' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_suite_file_is_great_expectations_own_json():
+    import great_expectations as gx
+
+    for path in contracts.SUITES.values():
+        for file in (path, path.with_name("images.json")):
+            content = json.loads(file.read_text())
+            assert len(gx.ExpectationSuite(**content).expectations) == len(content["expectations"])
+
+
+def test_every_count_that_is_not_zero_breaks_its_rule(tables):
+    """Great Expectations sees each column of the statistics, not only those that the tests above break."""
+    from components.backends.contracts.validation import validate
+
+    for name in contracts.SUITES:
+        suite = contracts.load(name)
+        counts = {key: 1.0 for key, one in suite.statistics.items() if isinstance(one, Rows | Sets)}
+        asked = [one for one in suite.expectations if one["kwargs"]["column"] in counts]
+        results, _ = validate(name, asked, counts, {})
+        assert [one.key for one in results if not one.passed] == list(counts)
+        assert all(not one.warning for one in results)
