@@ -9,7 +9,7 @@ from components.backends.tables import Tables
 from components.curate.picture.facts import VIEW
 from components.curate.picture.sheets import Reader, Row, Sheet, chosen, first
 from components.curate.picture.subject import Subject
-from components.curate.picture.wording import count, number, share
+from components.curate.picture.wording import count, number, share, signed
 from components.curate.select import kept_of_ranked
 from components.curate.settings import CurateSettings
 
@@ -126,7 +126,7 @@ def _moved(tables: Tables, settings: CurateSettings) -> list[list[str]]:
     moves += [(f"blur minimum × {factor:g}", {"blur_minimum": settings.blur_minimum * factor}) for factor in (0.5, 0.75, 1.5, 2)]
     moves += [(f"blur maximum × {factor:g}", {"blur_maximum": settings.blur_maximum * factor}) for factor in (0.5, 0.75, 1.5, 2)]
     moves += [
-        (f"flat share maximum {step:+.1f}", {"flat_share_maximum": round(settings.flat_share_maximum + step, 9)})
+        (f"flat share maximum {signed(step)}", {"flat_share_maximum": round(settings.flat_share_maximum + step, 9)})
         for step in (-0.2, -0.1, 0.1, 0.2)
         if 0 <= settings.flat_share_maximum + step <= 1
     ]
@@ -146,7 +146,7 @@ def _moved(tables: Tables, settings: CurateSettings) -> list[list[str]]:
             _named(name, changed),
             count(found[f"passing_{index}"]),
             share(found[f"passing_{index}"], found["judged"]),
-            f"{found[f'passing_{index}'] - before:+,}" if index else "–",
+            signed(found[f"passing_{index}"] - before) if index else "–",
             count(found[f"lost_{index}"]) if index else "–",
             count(found[f"unscored_{index}"]) if index else "–",
         ]

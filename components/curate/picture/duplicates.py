@@ -9,7 +9,7 @@ from typing import Any
 from components.backends.tables import Tables
 from components.curate.picture.facts import COLUMNS, VIEW
 from components.curate.picture.sheets import Reader, Thumb, chosen, first_by_id
-from components.curate.picture.wording import REASONS, count, tail
+from components.curate.picture.wording import REASONS, tail
 
 GROUPS_SHOWN = 12
 MEMBERS_SHOWN = 6
@@ -82,7 +82,7 @@ def _groups(tables: Tables, reader: Reader) -> list[Group]:
 
 
 def _member(reader: Reader, row: dict[str, Any]) -> Thumb:
-    size = f"{count(row['width_px'])} × {count(row['height_px'])}"
+    size = f"{row['width_px']}\u00a0×\u00a0{row['height_px']}"
     if row["first"]:
         fate = "kept" if row["verdict"] == "kept" else REASONS.get(row["reason"], row["reason"])
         return reader.thumb(row, mark="stays", caption=f"Stays ({fate}) · {size}")

@@ -101,7 +101,7 @@ tr.now td { background: var(--grid); font-weight: 600; }
 .edge { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); gap: .3rem 1.2rem; }
 .edge { margin: .8rem 0; }
 .edge h3, .groups h3 { margin: 0 0 .3rem; }
-.map { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .6rem; }
+.map { overflow-x: auto; background: var(--grid); border: 1px solid var(--line); border-radius: 10px; padding: .6rem; }
 .map svg { min-width: 900px; }
 .map rect { fill: none; stroke-width: 3; }
 .framed { fill: none; stroke-width: 3; }

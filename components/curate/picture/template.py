@@ -50,7 +50,8 @@ TEMPLATE = """{% macro swatch(css) %}
 <a class="skip" href="#funnel">Skip to the funnel</a>
 <header>
 <h1>{{ subject.title }}</h1>
-<p class="lead">{{ lead }} <span class="label">{{ subject.metric.label }}</span></p>
+<p class="lead">{{ lead }}</p>
+<p class="label">{{ subject.metric.label }}</p>
 <ul class="figures">
 {% for name, value in figures %}
 <li><b>{{ value }}</b>{{ name }}</li>

@@ -29,6 +29,11 @@ def plural(value: int, one: str, many: str = "") -> str:
     return f"{count(value)} {one if value == 1 else many or one + 's'}"
 
 
+def signed(value: float) -> str:
+    """Write a difference with its sign: + 12, − 0.1."""
+    return f"{'−' if value < 0 else '+'} {abs(value):,}" if value else "0"
+
+
 def share(part: float, whole: float) -> str:
     """Write a part of a whole in per cent; a small one keeps a second digit."""
     if not whole:

@@ -1,8 +1,10 @@
 import re
 
+import jinja2
 import numpy as np
+import pytest
 
-from components.backends.report import Page, Slider, Table, contact_sheet, curve_points, render
+from components.backends.report import Page, Slider, Table, contact_sheet, curve_points, data_uri, fill, render, thumbnail
 
 PNG = b"\x89PNG\r\n\x1a\nrest"
 
@@ -33,3 +35,20 @@ def test_the_sheet_holds_every_picture_unchanged():
     assert sheet.shape == (26 + 28 + 24, 24 + 24, 3)
     assert (sheet == (255, 0, 0)).all(axis=2).sum() == 240
     assert (sheet == (0, 0, 255)).all(axis=2).sum() == 224
+
+
+def test_a_template_escapes_its_values_and_misses_no_name():
+    assert fill("<b>{{ name }}</b>", name="<i>") == "<b>&lt;i&gt;</b>"
+    with pytest.raises(jinja2.UndefinedError):
+        fill("{{ nmae }}", name="a")
+
+
+def test_a_thumbnail_fits_its_side_keeps_its_shape_and_never_grows():
+    assert thumbnail(np.zeros((300, 600, 3), np.uint8), 128).shape == (64, 128, 3)
+    assert thumbnail(np.zeros((1, 900, 3), np.uint8), 128).shape == (1, 128, 3)
+    assert thumbnail(np.zeros((20, 30, 3), np.uint8), 128).shape == (20, 30, 3)
+
+
+def test_a_picture_inside_a_page_names_its_format():
+    assert data_uri(PNG).startswith("data:image/png;base64,")
+    assert data_uri(b"\xff\xd8jpeg").startswith("data:image/jpeg;base64,")
