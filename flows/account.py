@@ -7,13 +7,14 @@ from typing import Any
 
 from components.backends.history import SHORT
 from components.backends.provenance import Place, Uses
+from components.curate.select import MINIMUM_SIDE_PX
 from components.imaging import codec
 from components.records import Record
 from flows.layout import size
 
 _WHY = {
     "duplicate_bytes": "it has the same bytes as {related}, which comes first",
-    "near_duplicate": "it shares content with {related}, which stands for both",
+    "near_duplicate": "it shares content with {related}, which stays",
     "leak": "it shares content with the benchmark picture {related}",
     "no_quality": "the metric gives no score for it",
 }
@@ -72,7 +73,7 @@ class Account(Record):
         if reason in _WHY:
             return _WHY[reason].format(related=row["related"] or "another picture")
         if reason == "too_small":
-            return f"its shorter side of {min(row['width_px'], row['height_px'])} px is below one patch"
+            return f"its shorter side of {min(row['width_px'], row['height_px'])} px is below the {MINIMUM_SIDE_PX} px of one patch"
         if reason in ("blurred", "noisy"):
             side, name = ("below", "blur_minimum") if reason == "blurred" else ("above", "blur_maximum")
             return f"its blur {row['blur']:.6g} is {side} {self._limit(name)}"
@@ -113,7 +114,7 @@ class Account(Record):
         if not self.others:
             return ""
         named = ", ".join(self.some_others) + (", …" if self.others > len(self.some_others) else "")
-        stands = "It stands for them." if self.row["verdict"] == "kept" else ""
+        stands = "It is the one that stays." if self.row["verdict"] == "kept" else ""
         shared = "1 other shares" if self.others == 1 else f"{self.others} others share"
         return f"{shared} its content: {named}. {stands}".rstrip()
 

@@ -9,7 +9,7 @@ from components.backends.history import SHORT, Entry
 from components.backends.storage import Storage
 from components.backends.tables import Tables
 from components.records import Curation, Expectations, Record
-from flows.layout import columns, size, when
+from flows.layout import columns, flat, size, when
 from flows.workspace import Workspace
 
 _SOURCES = """select source, licence, coalesce(trusted, false) as trusted, count(*) as rows,
@@ -85,7 +85,7 @@ class Shown(Record):
             lines.append(f"Shorter side {least:.0f} to {most:.0f} px, half of them {middle:.0f} or more")
         lines += ["", "Checks", *(f"  {line}" for checked in expectations(entry) for line in _checked(checked))]
         for stage, values in self.settings.items():
-            lines += ["", f"Settings of {stage}", *_indented([(name, str(value)) for name, value in values.items()])]
+            lines += ["", f"Settings of {stage}", *_indented([(name, str(value)) for name, value in flat(values).items()])]
         if self.pages:
             lines += ["", "Pages", *_indented(list(self.pages.items()))]
         return "\n".join([*lines, "", *self._next()])
@@ -166,10 +166,16 @@ def _line(entry: Entry) -> tuple[str, ...]:
         str(entry.curation.funnel.get("kept", 0)) if entry.curation else "-",
         manifest.parent[:SHORT] or "-",
         size(entry.version.bytes),
-        "passed" if all(checked.passed for checked in checks) else "failed",
+        _outcome(checks),
         manifest.settings[:SHORT] or "-",
         when(entry.saved),
     )
+
+
+def _outcome(checks: Sequence[Expectations]) -> str:
+    overridden = sum(len(checked.overridden) for checked in checks)
+    outcome = "passed" if all(checked.passed for checked in checks) else "failed"
+    return f"{outcome}, {overridden} let pass" if overridden else outcome
 
 
 def _state(entry: Entry) -> str:
@@ -197,7 +203,8 @@ def _share(share: SourceShare) -> tuple[str, ...]:
 def _checked(checked: Expectations) -> Iterable[str]:
     outcome = "passed" if checked.passed else "FAILED"
     yield f"{checked.suite}: {outcome}, {checked.evaluated} expectations"
-    yield from (f"  {sentence}" for sentence in checked.failed)
+    said = {"": checked.failed, "let pass: ": checked.overridden, "worth a look: ": checked.warned, "skipped: ": checked.skipped}
+    yield from (f"  {kind}{sentence}" for kind, sentences in said.items() for sentence in sentences)
 
 
 def _indented(rows: Sequence[Sequence[str]]) -> list[str]:

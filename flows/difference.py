@@ -10,6 +10,7 @@ from components.backends.history import SHORT, Entry
 from components.backends.storage import Storage
 from components.backends.tables import Tables
 from components.records import Record
+from flows.layout import flat
 from flows.workspace import Workspace
 
 TELLING = {
@@ -94,7 +95,7 @@ def diff(workspace: Workspace, old: str, new: str, *, examples: int) -> Differen
 
 
 def _settings(store: Storage, stage: str, old: str, new: str) -> list[SettingChange]:
-    was, now = history.recall_settings(store, old), history.recall_settings(store, new)
+    was, now = (flat(history.recall_settings(store, digest)) for digest in (old, new))
     if not was or not now:
         return []
     names = sorted(set(was) | set(now))

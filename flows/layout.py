@@ -1,8 +1,8 @@
-"""Tables, sizes and times as people read them."""
+"""Tables, settings, sizes and times as people read them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 
@@ -10,6 +10,14 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
     """Lay rows of cells out as a table."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def flat(settings: Mapping[str, object], group: str = "") -> dict[str, object]:
+    """Give settings of groups as `group.name`, in place of their groups."""
+    found: dict[str, object] = {}
+    for name, value in settings.items():
+        found |= flat(value, f"{group}{name}.") if isinstance(value, dict) and value else {f"{group}{name}": value}
+    return found
 
 
 def size(count: int) -> str:

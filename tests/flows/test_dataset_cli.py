@@ -68,6 +68,14 @@ def test_a_failed_check_is_seen_in_the_list_and_named_by_show(lucidflux, home, d
     assert failed.failed[0] in lucidflux("dataset", "show", name).stdout
 
 
+def test_a_rule_that_a_person_let_pass_is_seen(lucidflux, home, dataset):
+    said = "kept_share: let pass by Ada, because the set is small"
+    passed = records.expectations("curate_after").model_copy(update={"overridden": (said,)})
+    catalog.save(LocalStorage(home / "objects"), dataset.first.model_copy(update={"after": passed}))
+    assert "passed, 1 let pass" in lucidflux("dataset", "list").stdout
+    assert said in lucidflux("dataset", "show", dataset.first.manifest.sha256).stdout
+
+
 def test_show_gives_funnel_sources_settings_and_the_way_to_pull(lucidflux, dataset):
     told = lucidflux("dataset", "show", dataset.version.dvc_md5)
     assert told.exit_code == 0, told.stderr
@@ -103,7 +111,7 @@ def test_diff_says_that_settings_differ_when_they_were_not_kept(lucidflux, home,
 
 
 STORIES = {
-    "a.png": ("in.", "1 other shares its content: photos/set/c.png. It stands for them", "Rank    1 of 4", "best 3 are kept"),
+    "a.png": ("in.", "1 other shares its content: photos/set/c.png. It is the one that stays", "Rank    1 of 4", "best 3 are kept"),
     "b.png": ("rejected as blurred: its blur 93.1 is below 150", "licence CC0, not trusted", "640x480 px png"),
     "c.png": ("near_duplicate: it shares content with photos/set/a.png",),
     "d.png": ("by quality it is number 4 of 4, and the best 3 are kept", "60 by piqe (lower is better)"),
