@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -171,7 +171,7 @@ def make_rows(store: LocalStorage, rows: int) -> Manifest:
 
 def curate_made(folder: str, handle: str, *, picture: bool) -> dict[str, Any]:
     """Curate made rows in this process and say what it took."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_kib()
     settings = CurateSettings(quality_metric=METRIC, keep_share=0.2)
     started = time.perf_counter()
     made = curate(version(Manifest.model_validate_json(handle)), settings, Means(objects=folder, workers=2))
@@ -183,7 +183,7 @@ def curate_made(folder: str, handle: str, *, picture: bool) -> dict[str, Any]:
         metric = Metric(METRIC, "made scores", higher_is_better=True)
         make_picture(Subject("made", made.manifest, settings, metric), store=open_storage(folder))
         page = time.perf_counter() - curated
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = peak_kib()
     return {
         "seconds": curated - started,
         "page": page,
@@ -191,6 +191,12 @@ def curate_made(folder: str, handle: str, *, picture: bool) -> dict[str, Any]:
         "start_mib": before / 1024,
         "funnel": made.funnel,
     }
+
+
+def peak_kib() -> int:
+    """Most memory that this process ever had; ru_maxrss would begin with what its parent had."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1))  # type: ignore[union-attr]
 
 
 def in_a_process(folder: Path, handle: Manifest, *, picture: bool) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from components.backends.storage import Storage, file_sha256
 from components.errors import ManifestError, StorageError
 from components.records import Manifest, ManifestKind
 
-GROUP_ROWS = 65_536
+GROUP_ROWS = 16_384
 """Rows of one Parquet row group."""
 
 _IMAGES = pa.schema(
@@ -174,18 +174,14 @@ def write_batches(
 
 def _regrouped(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
     """Cut batches of any size into groups of GROUP_ROWS."""
-    waiting: list[pa.RecordBatch] = []
-    count = 0
+    waiting = schema.empty_table()
     for batch in batches:
-        waiting.append(batch)
-        count += batch.num_rows
-        while count >= GROUP_ROWS:
-            rows = pa.Table.from_batches(waiting).cast(schema)
-            yield rows.slice(0, GROUP_ROWS).combine_chunks()
-            rest = rows.slice(GROUP_ROWS)
-            waiting, count = rest.to_batches(), rest.num_rows
-    if count:
-        yield pa.Table.from_batches(waiting).cast(schema).combine_chunks()
+        waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch]).cast(schema)])
+        while waiting.num_rows >= GROUP_ROWS:
+            yield waiting.slice(0, GROUP_ROWS).combine_chunks()
+            waiting = waiting.slice(GROUP_ROWS)
+    if waiting.num_rows:
+        yield waiting.combine_chunks()
 
 
 def write_part(store: Storage, key: str, kind: str, rows: Iterable[Mapping[str, Any]]) -> str:

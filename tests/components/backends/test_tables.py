@@ -33,6 +33,16 @@ def test_the_bytes_of_a_manifest_do_not_depend_on_its_batches(store, monkeypatch
     assert len(list(store.list("manifests/"))) == 1
 
 
+def test_a_column_that_is_missing_is_null_in_every_group_of_rows(store, monkeypatch):
+    monkeypatch.setattr(manifest, "GROUP_ROWS", 3)
+    with Tables(store) as tables:
+        sql = "select range::varchar as origin, 1::bigint as width_px from range(5000)"
+        handle = tables.write("images", sql)
+    rows = manifest.rows(store, handle)
+    assert {(row["id"], row["width_px"]) for row in rows} == {(None, 1)}
+    assert len(rows) == 5000
+
+
 def test_a_column_that_the_kind_does_not_know_is_refused(store):
     with Tables(store) as tables, pytest.raises(ManifestError, match="colour"):
         tables.write("images", "select 'red' as colour")
