@@ -68,7 +68,7 @@ def quickstart(
 
 
 @app.command()
-def ingest(context: typer.Context, source: Annotated[list[str], typer.Argument(help="Folder, or packaged:.")]) -> None:
+def ingest(context: typer.Context, source: Annotated[list[str], typer.Argument(help="Folder, s3://…, tar:…, urls:…, packaged:.")]) -> None:
     """Store pictures as shards and pin them as a dataset version."""
     options: Options = context.obj
     with running(options) as workspace:
@@ -94,8 +94,12 @@ def curate(context: typer.Context, manifest: Annotated[str, typer.Argument(help=
 
         made = run(find(workspace.store, DatasetVersion, manifest), **options.arguments)
     counts = ", ".join(f"{name} {count}" for name, count in made.funnel.items())
+    name = made.manifest.sha256[:12]
     finish(
-        options, made, f"Curated {made.manifest.rows} pictures: {counts}.\nNext: lucidflux synthesize {made.manifest.sha256[:12]}"
+        options,
+        made,
+        f"Curated {made.manifest.rows} pictures: {counts}.\nPicture: {workspace.store.root}/{made.picture}\n"
+        f"Why one is in or out: lucidflux why PICTURE\nNext: lucidflux synthesize {name}",
     )
 
 
@@ -185,7 +189,7 @@ def rollback(
 
 
 @app.command()
-def retrain(context: typer.Context, source: Annotated[list[str], typer.Argument(help="Folder, or packaged:.")]) -> None:
+def retrain(context: typer.Context, source: Annotated[list[str], typer.Argument(help="Folder, s3://…, tar:…, urls:…, packaged:.")]) -> None:
     """Ingest, curate, synthesize, train, evaluate and register: a new challenger."""
     options: Options = context.obj
     with running(options) as workspace:
