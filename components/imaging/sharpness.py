@@ -26,6 +26,7 @@ FLAT_BELOW = 800.0
 DOUBT = 2.1 * PATCH_PX * 2.0**-24
 """Bound of a variance's error by 32-bit magnitudes, as a share of the squared mean. A square root and the sum of a row of
 240, in any order, are off by at most 240 roundings of 2^-24 each; the square of the mean doubles that, 5 % are spare."""
+_ONE, _TWO = np.uint64(1), np.uint64(2)
 
 Luma = npt.NDArray[np.uint8]
 
@@ -43,8 +44,7 @@ def score(luma_u8: Luma) -> tuple[float, float]:
     height, width = luma_u8.shape
     if min(height, width) < 2:
         return 0.0, float("nan")
-    luma_u8 = np.ascontiguousarray(luma_u8).view()
-    luma_u8.flags.writeable = False  # as the codec gives it: numba compiles for one type, not for two
+    luma_u8 = np.ascontiguousarray(luma_u8)
     squares, magnitudes, energies = _sums(luma_u8, height // PATCH_PX, width // PATCH_PX)
     count = height * width
     # sum((x - mean)^2) = sum(x^2) - sum(x)^2 / n, in integers so that nothing cancels
@@ -86,11 +86,12 @@ def _laplacian_total(luma_u8: Luma) -> int:
     return sum(int(side[1].sum(dtype=np.int64)) - int(side[0].sum(dtype=np.int64)) for side in ends)
 
 
-# Each loop writes one row and reads few: with more, LLVM finds too many pairs that might overlap and gives up its vector
-# registers. So do signed indices, which may be negative to numba, and sums that are not narrowed at once.
+# Each loop writes one row and reads few, without slices, over unsigned positions, in narrow types: with more rows LLVM finds
+# too many pairs that might overlap, with signed positions numba allows for negative ones, and sums widen unless they are
+# narrowed at once. Any of these costs the vector registers; a slice costs two locked additions.
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "nsz", "contract"}, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _sums(luma: Any, rows: int, columns: int) -> Any:
     """Sum of the squared Laplacian; per patch, of the Sobel magnitude (rows of it in 32 bits) and its square."""
     height, width = luma.shape
@@ -99,44 +100,44 @@ def _sums(luma: Any, rows: int, columns: int) -> Any:
     smooth, slope = np.empty(width + 2, np.int16), np.empty(width + 2, np.int16)
     laplacian = np.empty(width, np.int16)
     squares = np.int64(0)
-    for y in range(height):
-        above, here = luma[y - 1 if y > 0 else 1], luma[y]
-        below = luma[y + 1 if y + 1 < height else height - 2]
-        _smooth(above, here, below, smooth[1:-1])
-        _laplacian(smooth[1:-1], here, laplacian)
+    for y in range(np.uint64(height)):
+        above = y - _ONE if y > 0 else _ONE
+        below = y + _ONE if y + _ONE < height else y - _ONE
+        _smooth(luma, above, y, below, smooth)
+        _laplacian(luma, y, smooth, laplacian)
         squares += _squared(laplacian)
         if y < rows * PATCH_PX:
-            _slope(above, below, slope[1:-1])
-            smooth[0], slope[0] = smooth[2], slope[2]
-            smooth[-1], slope[-1] = smooth[-3], slope[-3]
-            _sobel(smooth, slope, magnitudes[y // PATCH_PX], energies[y // PATCH_PX])
+            _slope(luma, above, below, slope)
+            _sobel(smooth, slope, magnitudes, energies, y // np.uint64(PATCH_PX))
     return squares, magnitudes, energies
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _smooth(above: Any, here: Any, below: Any, smooth: Any) -> None:
-    """Add up three rows with weights 1, 2, 1."""
-    for x in range(np.uint64(here.shape[0])):
-        smooth[x] = np.int16(np.int16(np.int16(above[x]) + np.int16(below[x])) + np.int16(np.int16(2) * np.int16(here[x])))
+def _smooth(luma: Any, above: Any, here: Any, below: Any, smooth: Any) -> None:
+    """Add up three rows with weights 1, 2, 1, with a reflected element at each end."""
+    for x in range(np.uint64(luma.shape[1])):
+        beside = np.int16(np.int16(luma[above, x]) + np.int16(luma[below, x]))
+        smooth[x + _ONE] = np.int16(beside + np.int16(np.int16(2) * np.int16(luma[here, x])))
+    smooth[0], smooth[-1] = smooth[2], smooth[-3]
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _slope(above: Any, below: Any, slope: Any) -> None:
-    """Take the row above from the row below."""
-    for x in range(np.uint64(above.shape[0])):
-        slope[x] = np.int16(np.int16(below[x]) - np.int16(above[x]))
+def _slope(luma: Any, above: Any, below: Any, slope: Any) -> None:
+    """Take one row from another, with a reflected element at each end."""
+    for x in range(np.uint64(luma.shape[1])):
+        slope[x + _ONE] = np.int16(np.int16(luma[below, x]) - np.int16(luma[above, x]))
+    slope[0], slope[-1] = slope[2], slope[-3]
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _laplacian(smooth: Any, here: Any, laplacian: Any) -> None:
+def _laplacian(luma: Any, here: Any, smooth: Any, laplacian: Any) -> None:
     """Left + right + smooth - 6 here, which is the sum of the four neighbours - 4 here."""
-    last = here.shape[0] - 1
-    laplacian[0] = np.int16(smooth[0] - 6 * np.int16(here[0]) + 2 * np.int16(here[1]))
-    laplacian[last] = np.int16(smooth[last] - 6 * np.int16(here[last]) + 2 * np.int16(here[last - 1]))
-    left, middle, right, inner, between = here[:-2], here[1:-1], here[2:], laplacian[1:-1], smooth[1:-1]
-    for x in range(np.uint64(inner.shape[0])):
-        beside = np.int16(np.int16(left[x]) + np.int16(right[x]))
-        inner[x] = np.int16(beside + np.int16(between[x] - np.int16(np.int16(6) * np.int16(middle[x]))))
+    last = np.uint64(luma.shape[1] - 1)
+    laplacian[0] = smooth[1] - 6 * np.int16(luma[here, 0]) + 2 * np.int16(luma[here, 1])
+    laplacian[last] = smooth[last + _ONE] - 6 * np.int16(luma[here, last]) + 2 * np.int16(luma[here, last - _ONE])
+    for x in range(_ONE, last):
+        beside = np.int16(np.int16(luma[here, x - _ONE]) + np.int16(luma[here, x + _ONE]))
+        laplacian[x] = np.int16(beside + np.int16(smooth[x + _ONE] - np.int16(np.int16(6) * np.int16(luma[here, x]))))
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -157,20 +158,17 @@ def _squared(laplacian: Any) -> Any:
 
 
 @numba.njit(cache=True, fastmath={"reassoc", "nsz", "contract"}, nogil=True)  # type: ignore[untyped-decorator]
-def _sobel(smooth: Any, slope: Any, magnitudes: Any, energies: Any) -> None:
-    """Add one row to its patches; `smooth` and `slope` have one reflected element more at each end."""
-    for patch in range(magnitudes.shape[0]):
-        start = patch * PATCH_PX
-        end = start + PATCH_PX
-        before, after = smooth[start:end], smooth[start + 2 : end + 2]
-        upper, middle, lower = slope[start:end], slope[start + 1 : end + 1], slope[start + 2 : end + 2]
+def _sobel(smooth: Any, slope: Any, magnitudes: Any, energies: Any, row: Any) -> None:
+    """Add one row to its patches."""
+    for patch in range(np.uint64(magnitudes.shape[1])):
+        start = patch * np.uint64(PATCH_PX)
         magnitude = np.float32(0)
         energy = np.int32(0)
-        for x in range(np.uint64(PATCH_PX)):
-            across = np.float32(np.int16(after[x] - before[x]))
-            down = np.float32(np.int16(np.int16(upper[x] + lower[x]) + np.int16(np.int16(2) * middle[x])))
+        for x in range(start, start + np.uint64(PATCH_PX)):
+            across = np.float32(np.int16(smooth[x + _TWO] - smooth[x]))
+            down = np.float32(np.int16(np.int16(slope[x] + slope[x + _TWO]) + np.int16(np.int16(2) * slope[x + _ONE])))
             squared = np.float32(np.float32(across * across) + np.float32(down * down))  # at most 2 * 1020^2: exact
             energy = np.int32(energy + np.int32(squared))
             magnitude = np.float32(magnitude + np.sqrt(squared))
-        magnitudes[patch] += np.float64(magnitude)
-        energies[patch] += energy
+        magnitudes[row, patch] += np.float64(magnitude)
+        energies[row, patch] += energy

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
+import PIL.ImageFile
 
 from components.errors import DecodeError
 from components.imaging.codec import colour, frames, jpeg_stream
@@ -66,21 +67,23 @@ def luma(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Image:
         limits: what is accepted.
 
     Returns:
-        (H, W) uint8, upright, read-only. A JPEG's colour profile is not applied, and cut colour scans are not noticed.
+        (H, W) uint8, upright. A JPEG's colour profile is not applied, and cut colour scans are not noticed.
 
     Raises:
         DecodeError: with one of REASONS.
     """
     with opened(data, limits) as image:
-        has_luma = _kind(image) == "jpeg" and image.mode in {"RGB", "L"}
-        if has_luma:
+        if _kind(image) == "jpeg" and image.mode in {"RGB", "L"}:
             image.draft("L", image.size)
-        load_whole(image, data, limits)
-        if has_luma:
-            return np.asarray(colour.upright(image, image))
-        grey: Image = cv2.cvtColor(_pixels(image), cv2.COLOR_RGB2GRAY)
-    grey.flags.writeable = False
-    return grey
+            luma_u8: Image = np.empty((image.height, image.width), np.uint8)
+            # Pillow decodes into the array; to decode and then copy would cost a tenth more
+            image.im = PIL.Image.core.map_buffer(luma_u8, image.size, "raw", 0, ("L", 0, 1))  # type: ignore[attr-defined]
+            load_whole(image, data, limits)
+            luma_u8 = colour.upright_array(luma_u8, image)
+        else:
+            load_whole(image, data, limits)
+            luma_u8 = cv2.cvtColor(_pixels(image), cv2.COLOR_RGB2GRAY)
+    return luma_u8
 
 
 def identify(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> str:
@@ -96,6 +99,9 @@ def identify(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> str:
 def load_whole(image: PIL.Image.Image, data: bytes, limits: Limits) -> str:
     """Load the pixels of an opened file, refuse half a picture, and name the format."""
     kind = _kind(image)
+    if kind == "jpeg":
+        assert isinstance(image, PIL.ImageFile.ImageFile)
+        image.decodermaxblock = len(data)  # libjpeg is slow near the end of each block that it is handed
     image.load()
     if kind == "heif":
         check_size(image, limits)  # its decoder may find another size than the header's
@@ -123,8 +129,8 @@ def _check_end(image: PIL.Image.Image, data: bytes, limits: Limits) -> None:
     width, height = image.size
     if jpeg_stream.too_short(data, width * height):
         raise DecodeError("truncated", f"{len(data)} bytes cannot fill {width}x{height} px")
-    last = np.asarray(image.crop(((width - 1) // 8 * 8, (height - 1) // 8 * 8, width, height)))
-    constant = int(np.ptp(last.reshape(last.shape[0] * last.shape[1], -1), axis=0).max()) <= 1
+    last = image.crop(((width - 1) // 8 * 8, (height - 1) // 8 * 8, width, height))
+    constant = all(high - low <= 1 for low, high in np.reshape(last.getextrema(), (-1, 2)))
     if not constant and "progressive" not in image.info:
         return
     stream = jpeg_stream.read(data)
