@@ -68,7 +68,7 @@ def quickstart(
 
 
 @app.command()
-def ingest(context: typer.Context, source: Annotated[list[str], typer.Argument(help="Folder, s3://…, tar:…, urls:…, packaged:.")]) -> None:
+def ingest(context: typer.Context, source: Annotated[list[str], typer.Argument(help="Folder, s3://…, tar:…, urls:…")]) -> None:
     """Store pictures as shards and pin them as a dataset version."""
     options: Options = context.obj
     with running(options) as workspace:
@@ -189,7 +189,7 @@ def rollback(
 
 
 @app.command()
-def retrain(context: typer.Context, source: Annotated[list[str], typer.Argument(help="Folder, s3://…, tar:…, urls:…, packaged:.")]) -> None:
+def retrain(context: typer.Context, source: Annotated[list[str], typer.Argument(help="Folder, s3://…, tar:…, urls:…")]) -> None:
     """Ingest, curate, synthesize, train, evaluate and register: a new challenger."""
     options: Options = context.obj
     with running(options) as workspace:
