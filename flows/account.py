@@ -15,7 +15,7 @@ from flows.layout import size
 _WHY = {
     "duplicate_bytes": "it has the same bytes as {related}, which comes first",
     "near_duplicate": "it shares content with {related}, which stays",
-    "leak": "it shares content with the benchmark picture {related}",
+    "leak": "it shares content with {benchmark_picture}",
     "no_quality": "the metric gives no score for it",
 }
 """Reason -> what it means, for rules without a number."""
@@ -36,6 +36,8 @@ class Account(Record):
     """Pictures that share content with it."""
     some_others: tuple[str, ...]
     uses: Uses
+    benchmark_picture: str = ""
+    """For a leak: the benchmark and the picture that it shares content with."""
 
     def sentences(self) -> Iterator[str]:
         """Tell it, a line for each chapter."""
@@ -71,9 +73,10 @@ class Account(Record):
     def _reason(self) -> str:
         row, reason = self.row, self.row["reason"]
         if reason in _WHY:
-            return _WHY[reason].format(related=row["related"] or "another picture")
+            return _WHY[reason].format(related=row["related"] or "another picture", benchmark_picture=self.benchmark_picture)
         if reason == "too_small":
-            return f"its shorter side of {min(row['width_px'], row['height_px'])} px is below the {MINIMUM_SIDE_PX} px of one patch"
+            side_px = min(row["width_px"], row["height_px"])
+            return f"its shorter side of {side_px} px is below the {MINIMUM_SIDE_PX} px of one patch"
         if reason in ("blurred", "noisy"):
             side, name = ("below", "blur_minimum") if reason == "blurred" else ("above", "blur_maximum")
             return f"its blur {row['blur']:.6g} is {side} {self._limit(name)}"

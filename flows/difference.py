@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from components.backends import differences, history
@@ -137,7 +138,11 @@ def _why(outcome: str | None, related: str | None, scores: Mapping[str, float | 
     value = scores.get(score)
     if value is not None:
         return f"{outcome} ({score} {value:.6g})"
-    return f"{outcome} ({related})" if related else outcome
+    return f"{outcome} ({re.sub(r'[0-9a-f]{64}', _shortened, related)})" if related else outcome
+
+
+def _shortened(found: re.Match[str]) -> str:
+    return f"{found[0][:SHORT]}…"
 
 
 def _score(change: ScoreChange) -> Iterable[str]:

@@ -10,6 +10,7 @@ from components.backends.history import SHORT, Entry
 from components.backends.provenance import Row, Uses
 from components.backends.storage import Storage, file_sha256
 from components.backends.tables import Tables
+from components.curate.registered import registered
 from components.errors import DecodeError, ManifestError, UnknownName
 from components.imaging import codec, iqa, phash
 from components.records import Record
@@ -145,7 +146,21 @@ def _account(tables: Tables, entry: Entry, row: Row, *, settings: dict[str, Any]
         others=others,
         some_others=tuple(some),
         uses=_uses(tables.store, entry, row),
+        benchmark_picture=_benchmark_picture(tables.store, row["related"]) if row["reason"] == "leak" else "",
     )
+
+
+def _benchmark_picture(store: Storage, related: str) -> str:
+    """Name the picture behind `benchmark/id`, as far as the benchmark is still registered."""
+    name, _, image_id = related.partition("/")
+    for benchmark in registered(store):
+        if benchmark.name == name:
+            with Tables(store) as tables:
+                tables.manifest("rows", benchmark.images)
+                origins = [row["origin"] for row in provenance.matches(tables, image_id)]
+            if origins:
+                return f"{origins[0]} of the benchmark '{name}'"
+    return f"picture {image_id[:SHORT]} of the benchmark '{name}', which is no longer registered so"
 
 
 def _sighting(store: Storage, entry: Entry, rows: list[Row]) -> Sighting:

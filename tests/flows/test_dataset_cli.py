@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from components.backends import catalog, manifest
 from components.backends.storage import LocalStorage, file_sha256
 from components.backends.versioning import add_curated, make_version
+from components.curate.registered import Benchmark
 from flows.__main__ import app
 from tests import records
 from tests.datasets import REJECTED, content, curated, ingested, paired, sha, trained
@@ -111,7 +112,7 @@ def test_diff_says_that_settings_differ_when_they_were_not_kept(lucidflux, home,
 
 
 STORIES = {
-    "a.png": ("in.", "1 other shares its content: photos/set/c.png. It is the one that stays", "Rank    1 of 4", "best 3 are kept"),
+    "a.png": ("in.", "1 other shares its content: photos/set/c.png. It is the one", "Rank    1 of 4", "best 3 are kept"),
     "b.png": ("rejected as blurred: its blur 93.1 is below 150", "licence CC0, not trusted", "640x480 px png"),
     "c.png": ("near_duplicate: it shares content with photos/set/a.png",),
     "d.png": ("by quality it is number 4 of 4, and the best 3 are kept", "60 by piqe (lower is better)"),
@@ -149,6 +150,21 @@ def test_why_without_the_settings_says_which_limit_is_unknown(lucidflux, home):
         path.unlink()
     assert "below the limit (blur_minimum was not kept)" in lucidflux("why", "b.png").stdout
     assert "(lower is better)" in lucidflux("why", "d.png").stdout
+
+
+def test_why_names_the_benchmark_picture_of_a_leak(lucidflux, home):
+    version = ingested(home)
+    leaked = {"verdict": "rejected", "reason": "leak", "related": f"held-out/{sha('f')}"}
+    first = curated(home, version, {"b": leaked})
+    assert (
+        f"picture {sha('f')[:12]} of the benchmark 'held-out', which is no longer registered" in lucidflux("why", "b.png").stdout
+    )
+    store = LocalStorage(home / "objects")
+    benchmark = Benchmark(name="held-out", images=version.manifest, prints="p", count=1, operator="o")
+    store.put("benchmarks/held-out.json", benchmark.model_dump_json().encode())
+    assert "shares content with photos/set/f.png of the benchmark 'held-out'" in lucidflux("why", "b.png").stdout
+    told = lucidflux("dataset", "diff", version.manifest.sha256, first.manifest.sha256).stdout
+    assert f"rejected:leak (held-out/{sha('f')[:12]}…)" in told
 
 
 def test_why_takes_a_file_by_its_bytes_whatever_its_name(lucidflux, home, dataset, tmp_path):
