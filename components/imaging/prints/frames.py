@@ -25,7 +25,7 @@ Matrix = npt.NDArray[np.float64]
 
 
 def same_frame(a: Print, b: Print) -> Matrix | None:
-    """Give the (2, 3) transform from the first thumbnail's px to the second's when they show one frame."""
+    """Give the (3, 3) transform from the first thumbnail's px to the second's when they show one frame."""
     if max(len(a.codes), len(b.codes)) >= SPARSE:
         return None
     if (a.whole ^ b.whole).bit_count() > geometry.MOST_BITS:
@@ -36,7 +36,8 @@ def same_frame(a: Print, b: Print) -> Matrix | None:
     if abs(across * b.height / (down * b.width) - 1) > SHAPE:
         return None
     matrix = _between(a.thumbnail.shape, b.thumbnail.shape, turn)
-    one, two = _detail(a.thumbnail), _detail(dense.laid_over(a.thumbnail, b.thumbnail, matrix))
+    one, two = dense.detail(a.thumbnail), dense.detail(dense.laid_over(a.thumbnail, b.thumbnail, matrix[:2])[0])
+    one, two = np.nan_to_num(one), np.nan_to_num(two)
     if min(one.std(), two.std()) < LEVELS:
         return None
     return matrix if float(np.corrcoef(one.ravel(), two.ravel())[0, 1]) >= ALIKE else None
@@ -46,16 +47,4 @@ def _between(first: tuple[int, ...], second: tuple[int, ...], turn: Matrix) -> M
     """Bring the centre to the centre and the sides to the sides."""
     sides, others = np.array(first[::-1], float), np.array(second[::-1], float)
     linear = turn * (others[:, None] / sides[None, :])
-    return np.column_stack([linear, (others - 1) / 2 - linear @ ((sides - 1) / 2)])
-
-
-def _detail(plane: Matrix) -> Matrix:
-    """What a smooth surface of second degree leaves; what was not compared counts as none."""
-    rows, columns = plane.shape
-    y, x = (axis.ravel() for axis in np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j])
-    surface = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
-    values = plane.ravel()
-    there = ~np.isnan(values)
-    left = np.zeros_like(values)
-    left[there] = values[there] - surface[there] @ np.linalg.lstsq(surface[there], values[there], rcond=None)[0]
-    return left
+    return np.vstack([np.column_stack([linear, (others - 1) / 2 - linear @ ((sides - 1) / 2)]), [0, 0, 1]])
