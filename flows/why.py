@@ -60,7 +60,7 @@ class Story(Record):
 
 
 class _Asked(Record):
-    """A question: names to look for, in this order, and what they are."""
+    """A question: names to look for, each in all versions before the next, and what they are."""
 
     given: str
     names: tuple[tuple[str, str], ...]
@@ -85,16 +85,16 @@ def why(workspace: Workspace, image: str) -> Story:
     if not known:
         raise ManifestError("There is no dataset version in this home yet. Make one: lucidflux ingest DIR")
     asked = _question(image)
-    found = [(entry, how, rows) for entry in known for how, rows in [_look(store, entry, asked)] if rows]
+    how, found = _search(store, known, asked)
     if not found:
         raise ManifestError(_unknown(store, known, asked))
-    entry, how, rows = found[0]
+    entry, rows = found[0]
     return Story(
         asked=image,
         how=how,
         entry=entry,
         accounts=_accounts(store, entry, rows),
-        others=tuple(_sighting(store, other, theirs) for other, _, theirs in found[1:]),
+        others=tuple(_sighting(store, other, theirs) for other, theirs in found[1:]),
     )
 
 
@@ -105,26 +105,37 @@ def _newest_first(known: list[Entry]) -> list[Entry]:
 
 def _question(image: str) -> _Asked:
     path = Path(image)
-    if not path.is_file():
+    try:
+        file = path.is_file()
+    except OSError:  # longer than a file's name can be, as addresses are
+        file = False
+    if not file:
         return _Asked(given=image, names=((image.removeprefix("./"), ""),))
     names = ((file_sha256(path), "the file's bytes"), (path.name, "the file's name alone: its bytes are others"))
     return _Asked(given=image, names=names, file=True, print=_print(path))
 
 
 def _print(path: Path) -> str:
+    if path.stat().st_size > codec.Limits().max_bytes:
+        return ""
     try:
         return phash.phash(codec.decode(path.read_bytes()).image_u8)
     except DecodeError:
         return ""
 
 
-def _look(store: Storage, entry: Entry, asked: _Asked) -> tuple[str, list[Row]]:
+def _search(store: Storage, known: list[Entry], asked: _Asked) -> tuple[str, list[tuple[Entry, list[Row]]]]:
+    """Give how a picture was found, and where."""
+    for name, how in asked.names:
+        if found := [(entry, rows) for entry in known if (rows := _look(store, entry, name))]:
+            return how or found[0][1][0]["how"], found
+    return "", []
+
+
+def _look(store: Storage, entry: Entry, name: str) -> list[Row]:
     with Tables(store) as tables:
         tables.manifest("rows", entry.manifest)
-        for name, how in asked.names:
-            if rows := provenance.matches(tables, name):
-                return how or rows[0]["how"], rows
-    return "", []
+        return provenance.matches(tables, name)
 
 
 def _accounts(store: Storage, entry: Entry, rows: list[Row]) -> tuple[Account, ...]:

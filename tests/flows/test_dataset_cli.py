@@ -173,6 +173,9 @@ def test_why_takes_a_file_by_its_bytes_whatever_its_name(lucidflux, home, datase
     told = lucidflux("why", path).stdout
     assert "photos/set/b.png: in." in told
     assert "the file's bytes" in told
+    path = tmp_path / "d.png"
+    path.write_bytes(content("b"))
+    assert "photos/set/b.png: in." in lucidflux("why", path).stdout, "bytes say more than a name"
     changed = tmp_path / "b.png"
     changed.write_bytes(b"other")
     assert "its bytes are others" in lucidflux("why", changed).stdout
@@ -191,6 +194,12 @@ def test_why_offers_what_looks_like_a_file(lucidflux, home, dataset, tmp_path, m
     rows = [row | {"phash": print_} for row in manifest.rows(store, dataset.version.manifest) if row["id"]]
     catalog.save(store, dataset.version.model_copy(update={"manifest": manifest.write(store, "images", rows)}))
     assert "look like it: photos/set/a.png (0 of 64 bits differ)" in lucidflux("why", path).stderr
+
+
+def test_a_very_long_name_is_a_sentence(lucidflux, dataset):
+    told = lucidflux("why", "https://example.org/" + 300 * "x")
+    assert told.exit_code == 1
+    assert "Traceback" not in told.stderr
 
 
 def test_why_offers_near_names(lucidflux, dataset):
