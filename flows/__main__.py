@@ -99,7 +99,7 @@ def curate(context: typer.Context, manifest: Annotated[str, typer.Argument(help=
         options,
         made,
         f"Curated {made.manifest.rows} pictures: {counts}.\nPicture: {workspace.store.root}/{made.picture}\n"
-        f"Why one is in or out: lucidflux why PICTURE\nNext: lucidflux synthesize {name}",
+        f"Why one is in or out: lucidflux why IMAGE_OR_ID\nNext: lucidflux synthesize {name}",
     )
 
 

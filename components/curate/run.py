@@ -83,7 +83,8 @@ def curate(dataset: DatasetVersion, settings: CurateSettings, means: Means) -> C
         counts = funnel(tables)
         after = _held(tables, "curate_after", "judged", settings, means, _expected(settings, dataset, ranked))
         _both_sides(tables, counts)
-        named = remember_settings(store, OPERATOR, settings)
+        guarded = {one.name: one.images.sha256 for one in registered.registered(store)}
+        named = remember_settings(store, OPERATOR, settings.model_dump(mode="json") | {"benchmarks": guarded})
         written = tables.write("images", "select * from judged", parent=dataset.manifest.sha256, settings=named)
     return Curation(manifest=written, dataset=dataset, before=before, after=after, funnel=counts)
 
