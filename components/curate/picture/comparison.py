@@ -12,6 +12,8 @@ from components.curate.picture.axes import Axis
 from components.curate.picture.wording import count, number
 
 BINS = 40
+COLOURS = 6
+"""Classes `c0` to `c5` of the page."""
 QUANTILES = "[0.05, 0.25, 0.5, 0.75, 0.95]"
 
 
@@ -30,7 +32,8 @@ class Measure:
 class Comparison:
     """Charts, and the medians as a table."""
 
-    names: Sequence[str]
+    names: Sequence[tuple[str, str]]
+    """(css class, name) of each dataset."""
     charts: Sequence[tuple[str, str]]
     """(name of the measure, SVG)."""
     header: Sequence[str]
@@ -57,14 +60,18 @@ def compare(tables: Tables, compared: Sequence[tuple[str, str]], metric: str) ->
     for measure in measures:
         series = []
         for index, (_, view) in enumerate(compared):
-            one = _series(tables, view, measure, f"c{index}")
+            one = _series(tables, view, measure, _css(index))
             cells[index].append(number(one.quantiles[2]) if one else "–")
             series += [one] if one else []
         if series:
             title = f"{measure.name}: distribution in {len(series)} datasets; the medians are in the table"
             drawn.append((measure.name, charts.outlines(title, series, measure.axis, label=measure.label)))
     header = ["dataset", "pictures", *(f"{measure.name}, median" for measure in measures)]
-    return Comparison([name for name, _ in compared], drawn, header, cells)
+    return Comparison([(_css(index), name) for index, (name, _) in enumerate(compared)], drawn, header, cells)
+
+
+def _css(index: int) -> str:
+    return f"c{index % COLOURS}"
 
 
 def _series(tables: Tables, view: str, measure: Measure, css: str) -> charts.Series | None:

@@ -22,13 +22,33 @@ FILTERED = "verdict <> 'failed' and reason not in ('duplicate_bytes', 'leak', 't
 
 
 @dataclass(frozen=True)
+class Edge:
+    """The rows on both sides of one cut, nearest first."""
+
+    inside: str
+    """Heading of those that pass."""
+    outside: str
+    within: Sequence[Row]
+    without: Sequence[Row]
+    caption: Callable[[Row], str] = lambda _: ""
+    """The score that the cut is about; empty leaves what decided the row."""
+
+    def sheets(self, reader: Reader) -> tuple[Sheet, Sheet]:
+        """Read the pictures of both sides."""
+        return (
+            Sheet(self.inside, len(self.within), reader.thumbs(self.within, mark="in", caption=self.caption)),
+            Sheet(self.outside, len(self.without), reader.thumbs(self.without, mark="out", caption=self.caption)),
+        )
+
+
+@dataclass(frozen=True)
 class Cutoffs:
     """Tables and sheets of this section."""
 
     cuts: Sequence[Sequence[str]]
     """Share, kept by the rank, with the trusted, quality at the cut."""
     present: int
-    """Which row of `cuts` the settings chose; -1 for none."""
+    """Which row of `cuts` the settings chose."""
     moved: Sequence[Sequence[str]]
     """Limit, passing, change, of the kept lost, without a score."""
     sheets: Sequence[tuple[Sheet, Sheet]]
@@ -55,26 +75,15 @@ def cutoffs(tables: Tables, reader: Reader, subject: Subject, trusted: int) -> C
     kept = {part: kept_of_ranked(ranked, part) for part in shares}
     edges = _at_the_cuts(tables, kept)
     cuts = [
-        [f"best {100 * part:g} %", count(n), count(n + trusted), number(edges[part][0][0]["quality"] if n else None)]
+        [f"best {100 * part:g} %", count(n), count(n + trusted), number(edges[part].within[0]["quality"] if n else None)]
         for part, n in kept.items()
     ]
-    pairs = [
-        (f"Best {100 * part:g} %", ("the last inside", inside), ("the first outside", outside))
-        for part, (inside, outside) in edges.items()
-    ]
-    pairs += _at_the_limits(tables, subject.settings)
-    sheets = [
-        (
-            Sheet(f"{name}: {near}", len(inside), reader.thumbs(inside, mark="in", caption=_score(name))),
-            Sheet(f"{name}: {far}", len(outside), reader.thumbs(outside, mark="out", caption=_score(name))),
-        )
-        for name, (near, inside), (far, outside) in pairs
-    ]
+    sheets = [edge.sheets(reader) for edge in (*edges.values(), *_at_the_limits(tables, subject.settings))]
     return Cutoffs(cuts, shares.index(subject.settings.keep_share), _moved(tables, subject.settings), sheets)
 
 
-def _at_the_cuts(tables: Tables, kept: Mapping[float, int]) -> dict[float, tuple[list[Row], list[Row]]]:
-    """Give the rows just inside (worst first) and just outside (best first) of each cut that keeps something."""
+def _at_the_cuts(tables: Tables, kept: Mapping[float, int]) -> dict[float, Edge]:
+    """Give the edge of each share that keeps something."""
     near = " or ".join(f"place between {n - NEAREST + 1} and {n + NEAREST}" for n in kept.values())
     origins = f"select place::varchar as name, [{{'origin': origin}}] as first from _ranked where {near}"
     rows = {int(place): row for place, (row,) in chosen(tables, origins).items()}
@@ -82,42 +91,44 @@ def _at_the_cuts(tables: Tables, kept: Mapping[float, int]) -> dict[float, tuple
     def among(places: range) -> list[Row]:
         return [rows[place] for place in places if place in rows]
 
-    return {part: (among(range(n, n - NEAREST, -1)), among(range(n + 1, n + NEAREST + 1))) for part, n in kept.items() if n}
+    edges = {}
+    for part, n in kept.items():
+        if n:
+            within, without = among(range(n, n - NEAREST, -1)), among(range(n + 1, n + NEAREST + 1))
+            name = f"Best {100 * part:g} %"
+            edges[part] = Edge(f"{name}: the last inside", f"{name}: the first outside", within, without)
+    return edges
 
 
-def _at_the_limits(tables: Tables, settings: CurateSettings) -> list[tuple[str, tuple[str, list[Row]], tuple[str, list[Row]]]]:
-    """Give the rows nearest to each limit of the two filters, nearest first."""
+def _at_the_limits(tables: Tables, settings: CurateSettings) -> list[Edge]:
+    """Give the edge of each limit of the two filters, from one reading of the rows."""
     low, high, flat = settings.blur_minimum, settings.blur_maximum, settings.flat_share_maximum
     limits = [
-        (f"Blur minimum {low:g}", f"blur >= {low!r}", "blur", f"blur < {low!r}", "-blur"),
-        (f"Blur maximum {high:g}", f"blur <= {high!r}", "-blur", f"blur > {high!r}", "blur"),
-        (
-            f"Flat share maximum {100 * flat:g} %",
-            f"flat_share <= {flat!r}",
-            "-flat_share",
-            f"flat_share > {flat!r}",
-            "flat_share",
-        ),
+        (f"Blur minimum {low:g}", "blur", f"blur >= {low!r}", "blur"),
+        (f"Blur maximum {high:g}", "blur", f"blur <= {high!r}", "-blur"),
+        (f"Flat share maximum {100 * flat:g} %", "flat_share", f"flat_share <= {flat!r}", "-flat_share"),
     ]
-    edges = [
+    sides = [
         f"struct_pack(name := '{name} {side}', first := {first(by, NEAREST)} filter ({where}))"
-        for name, passes, inwards, fails, outwards in limits
-        for side, where, by in (("in", passes, inwards), ("out", fails, outwards))
+        for name, _, passes, inwards in limits
+        for side, where, by in (("in", passes, inwards), ("out", f"not {passes}", f"-({inwards})"))
     ]
-    once = f"select unnest([{', '.join(edges)}]) as edge from {VIEW} where {FILTERED} and shard is not null"
+    once = f"select unnest([{', '.join(sides)}]) as edge from {VIEW} where {FILTERED} and shard is not null"
     rows = chosen(tables, f"select edge.name as name, edge.first as first from ({once})")
+    captions: Mapping[str, Callable[[Row], str]] = {
+        "blur": lambda row: f"blur {number(row['blur'])}",
+        "flat_share": lambda row: f"{100 * row['flat_share']:.0f} % flat",
+    }
     return [
-        (name, ("just passes", rows.get(f"{name} in", [])), ("just fails", rows.get(f"{name} out", []))) for name, *_ in limits
+        Edge(
+            f"{name}: just passes",
+            f"{name}: just fails",
+            rows.get(f"{name} in", []),
+            rows.get(f"{name} out", []),
+            captions[score],
+        )
+        for name, score, _, _ in limits
     ]
-
-
-def _score(edge: str) -> Callable[[Row], str]:
-    """Caption of the pictures at an edge: the score that it is about; empty leaves what decided the row."""
-    if edge.startswith("Blur"):
-        return lambda row: f"blur {number(row['blur'])}"
-    if edge.startswith("Flat"):
-        return lambda row: f"{100 * row['flat_share']:.0f} % flat"
-    return lambda _: ""
 
 
 def _moved(tables: Tables, settings: CurateSettings) -> list[list[str]]:
@@ -143,7 +154,7 @@ def _moved(tables: Tables, settings: CurateSettings) -> list[list[str]]:
     before = found["passing_0"]
     return [
         [
-            _named(name, changed),
+            " = ".join([name, *(f"{value:g}" for value in changed.values())]),
             count(found[f"passing_{index}"]),
             share(found[f"passing_{index}"], found["judged"]),
             signed(found[f"passing_{index}"] - before) if index else "–",
@@ -152,12 +163,6 @@ def _moved(tables: Tables, settings: CurateSettings) -> list[list[str]]:
         ]
         for index, (name, changed) in enumerate(moves)
     ]
-
-
-def _named(name: str, changed: dict[str, float]) -> str:
-    for value in changed.values():
-        return f"{name} = {value:g}"
-    return name
 
 
 def _passes(settings: CurateSettings) -> str:

@@ -11,7 +11,7 @@ from components.curate.picture.facts import COLUMNS, VIEW
 from components.curate.picture.sheets import Reader, Thumb, chosen, first_by_id
 from components.curate.picture.wording import REASONS, tail
 
-GROUPS_SHOWN = 12
+GROUPS_SHOWN = 8
 MEMBERS_SHOWN = 6
 EQUAL_SHOWN = 12
 LARGEST_SHOWN = 4

@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 Describe = Callable[[Sequence[codec.Image]], Floats]
 """Pictures to one row of features each."""
 
-KEPT_MAPPED = 200
+KEPT_MAPPED = 160
 OTHERS_MAPPED = 50
 """Pictures of each dataset that the map is compared with."""
 TILE_PX = 56
@@ -77,7 +77,7 @@ def draw_map(
         chosen(tables, first_by_id(view, OTHERS_MAPPED if index else KEPT_MAPPED), view).get("", [])
         for index, (_, view) in enumerate(compared)
     ]
-    rows = [(f"m{index}", row) for index, found in enumerate(samples) for row in found]
+    rows = [(_css(index), row) for index, found in enumerate(samples) for row in found]
     if len(samples[0]) < 5:
         return None
     describe, features = encoder_features(encoder) if encoder else (colour_and_texture, COLOUR_AND_TEXTURE)
@@ -92,8 +92,13 @@ def draw_map(
     width = int(np.ceil(height * ASPECT))
     cells = places(project(np.concatenate(described)), width, height)
     tiles = [Tile(uri, column, row, css) for uri, (column, row), (css, _) in zip(uris, cells, rows, strict=True)]
-    names = [(f"m{index}", f"{name} ({len(samples[index])})") for index, (name, _) in enumerate(compared)]
+    names = [(_css(index), f"{name} ({len(samples[index])})") for index, (name, _) in enumerate(compared)]
     return Map(width, height, tiles, names, features)
+
+
+def _css(index: int) -> str:
+    """Class of a dataset's frames, `m1` to `m4`; the kept pictures, `m0`, have none."""
+    return f"m{(index - 1) % 4 + 1}" if index else "m0"
 
 
 def encoder_features(folder: Path) -> tuple[Describe, str]:
@@ -165,15 +170,18 @@ def project(features: Floats) -> Floats:
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     count = len(features)
     spread = features.std(axis=0)
     scaled = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    few = PCA(n_components=min(50, count, features.shape[1]), svd_solver="full").fit_transform(scaled)
-    start = few[:, :2] / max(1e-9, float(few[:, 0].std())) * 1e-4
-    # exact: the approximate method adds its sums in the order in which threads finish
-    flat = TSNE(perplexity=min(30.0, (count - 1) / 3), init=start, method="exact", max_iter=STEPS, random_state=0)
-    points: Floats = flat.fit_transform(few).astype(np.float64)
+    size = min(50, count, features.shape[1])
+    # one thread: sums of several are added in an order that depends on how many there are
+    with threadpool_limits(1):
+        few = PCA(n_components=size, svd_solver="full").fit_transform(scaled)
+        start = few[:, :2] / max(1e-9, float(few[:, 0].std())) * 1e-4
+        flat = TSNE(perplexity=min(30.0, (count - 1) / 3), init=start, method="exact", max_iter=STEPS, random_state=0)
+        points: Floats = flat.fit_transform(few).astype(np.float64)
     return np.asarray(points.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable") / max(1, count - 1))
 
 

@@ -160,8 +160,8 @@ then some by the hash of the group.</p>
 <h2>Beside other datasets</h2>
 <p>Outlines: share of the pictures in each bin. Boxes: 5 to 95 %, 25 to 75 % and the median. After figure 3 of the paper.</p>
 <ul class="legend">
-{% for name in comparison.names %}
-<li>{{ stroke("c" ~ loop.index0) }}{{ name }}</li>
+{% for css, name in comparison.names %}
+<li>{{ stroke(css) }}{{ name }}</li>
 {% endfor %}
 </ul>
 <div class="charts two">
