@@ -7,13 +7,13 @@ raises for a broken rule: the outcome is a record, and `require` turns it into a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components.backends.contracts import validation
 from components.backends.contracts.counting import ROWS_NAMED, Counted, Counter
 from components.backends.contracts.overrides import checked_overrides, how
-from components.backends.contracts.pages import page
+from components.backends.contracts.pages import page, plain
 from components.backends.contracts.rules import Rows, Sets
 from components.backends.contracts.suites import SUITES, Suite, load
 from components.backends.contracts.validation import Result
@@ -92,22 +92,19 @@ def require(checked: Expectations) -> Expectations:
 
 
 def _outcome(
-    suite: Suite, counter: Counter, counted: Counted, results: Iterable[Result], allowed: Mapping[str, str]
+    suite: Suite, counter: Counter, counted: Counted, results: Sequence[Result], allowed: Mapping[str, str]
 ) -> Expectations:
     """Sort broken rules into what fails, what a person lets pass, and what is worth a word."""
-    results = list(results)
     broken = {one.key: one for one in results if not one.passed and not one.warning}
     warned = [one for one in results if not one.passed and one.warning and one.key not in broken]
     said = {one.key: _sentence(suite, counter, counted, one) for one in (*broken.values(), *warned)}
-    unused = [
-        f"{key}: the override was not needed ({text})" for key, text in allowed.items() if key in suite.says and key not in broken
-    ]
+    unused = [key for key in allowed if key in suite.says and key not in broken]
     return Expectations(
         suite=suite.name,
         passed=not set(broken) - set(allowed),
         evaluated=len(results),
         failed=tuple(said[key] for key in broken if key not in allowed),
-        warned=(*(said[one.key] for one in warned), *unused),
+        warned=(*(said[one.key] for one in warned), *(f"{key}: the override was not needed ({allowed[key]})" for key in unused)),
         overridden=tuple(f"{said[key]} (let pass by {allowed[key]})" for key in broken if key in allowed),
         skipped=tuple(f"{key}: {suite.says[key]}: {why}" for key, why in counted.skipped.items()),
         statistics=counted.values,
@@ -120,9 +117,9 @@ def _sentence(suite: Suite, counter: Counter, counted: Counted, result: Result) 
     named = counter.named(statistic)
     among = f", among them {', '.join(named)}" if named else ""
     if isinstance(statistic, Rows | Sets):
-        return f"{start}: not so in {result.observed:.0f} of {counted.rows} rows{among}"
-    asked = f"at most {result.maximum:g}" if result.minimum is None else f"{result.minimum:g}"
-    return f"{start}: expected {asked}, found {result.observed:.6g}{among}"
+        return f"{start}: not so in {plain(result.observed)} of {counted.rows} rows{among}"
+    asked = plain(result.minimum) if result.minimum is not None else f"at most {plain(result.maximum or 0)}"
+    return f"{start}: expected {asked}, found {plain(result.observed)}{among}"
 
 
 def _write(text: str, key: str, path: Path, store: Storage) -> None:

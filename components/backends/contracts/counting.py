@@ -40,25 +40,21 @@ class Counter:
         """Find the value of every statistic that can be found."""
         counted = Counted()
         self._at_once(statistics, counted)
-        for key, statistic in statistics.items():
-            if isinstance(statistic, Sets):
-                counted.values[key] = self._one(f"select coalesce(sum(n), 0)::bigint as n from ({self._sets(statistic)})")
+        self._sets({key: one for key, one in statistics.items() if isinstance(one, Sets)}, counted)
         self._drift({key: one.score for key, one in statistics.items() if isinstance(one, Drift)}, counted)
         return counted
 
     def named(self, statistic: Statistic) -> list[str]:
         """Name some of the rows that a statistic counts, by the beginning of their id and their origin."""
         if isinstance(statistic, Sets):
-            where = f"{statistic.among} and ({statistic.by}) in (select ({statistic.by}) from ({self._sets(statistic)}))"
+            where = f"{statistic.among} and ({statistic.by}) in (select ({statistic.by}) from ({self._clashing(statistic)}))"
         elif isinstance(statistic, Rows | Share):
             where = statistic.broken if isinstance(statistic, Rows) else statistic.of
         else:
             return []
-        columns = self.columns()
-        name = "coalesce(nullif(left(id, 12), ''), 'no id')" + (
-            " || ' (' || coalesce(origin, '') || ')'" if "origin" in columns else ""
-        )
-        order = ", ".join(column for column in ("origin", "id") if column in columns)
+        origin = " || ' (' || coalesce(origin, '') || ')'" if "origin" in self.columns() else ""
+        order = "origin, id" if origin else "id"
+        name = f"coalesce(nullif(left(id, 12), ''), 'no id'){origin}"
         sql = f'select {name} as name from "{self.relation}" where {where} order by {order} limit {ROWS_NAMED}'
         return [str(row["name"]) for row in self.tables.rows(sql, self._values(sql))]
 
@@ -114,17 +110,23 @@ class Counter:
                 else:
                     counted.values[key] = value
 
-    def _sets(self, statistic: Sets) -> str:
-        """Query for the sets that clash; hashes find the suspects, since they take less memory than texts."""
-        by, among, clash = statistic.by, statistic.among, statistic.clash
-        suspects = f'select hash({by}) from "{self.relation}" where {among} group by hash({by}) having {clash}'
-        return (
-            f'select {by}, count(*) as n from "{self.relation}" where {among} and hash({by}) in ({suspects}) '
-            f"group by {by} having {clash}"
+    def _sets(self, sets: Mapping[str, Sets], counted: Counted) -> None:
+        """Count the rows of sets that clash; hashes, taken in one pass for all rules, tell in little memory whether one can."""
+        columns = (
+            f'case when {one.among} then hash({one.by}) end as "{key}", {one.value} as "{key} value"' for key, one in sets.items()
         )
+        self.tables.run(f'create or replace temp table contract_sets as select {", ".join(columns)} from "{self.relation}"')
+        for key, one in sets.items():
+            clash = one.clash(f'"{key} value"')
+            suspects = f'select 1 from contract_sets where "{key}" is not null group by "{key}" having {clash} limit 1'
+            exact = f"select coalesce(sum(n), 0)::bigint as n from ({self._clashing(one)})"
+            counted.values[key] = self.tables.one(exact)["n"] if self.tables.rows(suspects) else 0
+        self.tables.run("drop table contract_sets")
 
-    def _one(self, sql: str) -> float:
-        return float(self.tables.one(sql)["n"])
+    def _clashing(self, statistic: Sets) -> str:
+        """Query for the sets that clash."""
+        by, clash = statistic.by, statistic.clash(statistic.value)
+        return f'select {by}, count(*) as n from "{self.relation}" where {statistic.among} group by {by} having {clash}'
 
     def _values(self, sql: str) -> dict[str, float]:
         return {name: self.numbers[name] for name in parameters(sql)}

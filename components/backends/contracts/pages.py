@@ -36,10 +36,15 @@ def page(checked: Expectations, sections: Sequence[str], numbers: Mapping[str, f
         checked=checked,
         outcome="passed" if checked.passed else "failed",
         lists=lists,
-        numbers=numbers,
+        numbers=", ".join(f"{name} {plain(value)}" for name, value in numbers.items()),
         style=_STYLE,
         sections=[_LINK.sub(r"\1", section) for section in sections],
     )
+
+
+def plain(value: float) -> str:
+    """Write a count in full and any other number with four digits."""
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.4g}"
 
 
 _STYLE = """
@@ -85,11 +90,7 @@ _TEMPLATE = """<!doctype html>
 </ul>
 {% endfor %}
 <h2>Held to</h2>
-<p class="note">
-{% for name, value in numbers.items() %}
-{{ name }}&nbsp;{{ "%g" | format(value) }}{{ "" if loop.last else "," }}
-{% endfor %}
-</p>
+<p class="note">{{ numbers }}</p>
 <h2>Data Docs</h2>
 <p class="note">As Great Expectations renders its validation: a tick or a cross, the rule, and the statistic that was found.
 Counts are rows that break the rule, and 0 where it holds.</p>

@@ -30,8 +30,12 @@ class Sets:
     """Columns that the rows of a set have in common."""
     among: str
     """Predicate on a row: which rows form sets."""
-    clash: str = "count(*) > 1"
-    """Predicate on a set: that it is a wrong one."""
+    value: str = "null"
+    """Column that must be the same in a set; null where no two rows may be together at all."""
+
+    def clash(self, value: str) -> str:
+        """Predicate on a set that it is a wrong one; `value` stands for its column."""
+        return "count(*) > 1" if self.value == "null" else f"min({value}) <> max({value})"
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ _SELECTED: Mapping[str, Statistic] = {
     "blur_outside": Rows(f"{_KEPT} and isfinite(blur) and blur not between $blur_minimum and $blur_maximum"),
     "flat_share_above": Rows(f"{_KEPT} and isfinite(flat_share) and flat_share > $flat_share_maximum"),
     "split_unknown": Rows(f"{_KEPT} and split not in ('', 'train', 'test')"),
-    "scene_on_both_sides": Sets("scene", f"{_KEPT} and scene <> '' and split <> ''", "min(split) <> max(split)"),
+    "scene_on_both_sides": Sets("scene", f"{_KEPT} and scene <> '' and split <> ''", value="split"),
     "group_kept_twice": Sets('"group"', f"{_KEPT} and \"group\" <> ''"),
     "leak_kept": Rows(f"{_KEPT} and id in (select id from leaks)", needs="leaks"),
     **{

@@ -51,7 +51,6 @@ def validate(
     with _alone:
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False}
-        context.enable_analytics(enable=False)
         asset = context.data_sources.add_pandas(name).add_dataframe_asset("statistics")
         frame = pd.DataFrame([dict(statistics)], dtype=object)
         batch = asset.add_batch_definition_whole_dataframe("all").get_batch(batch_parameters={"dataframe": frame})

@@ -2,6 +2,7 @@ import json
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 
 import pytest
@@ -68,6 +69,11 @@ def test_the_sentences_of_broken_rules_come_from_great_expectations_and_name_the
 def test_a_lost_row_breaks_the_count(tables):
     found = checked(tables, "ingest", [image(1)], parameters={"rows": 2})
     assert found.failed == ("rows: as many rows come out as went in: expected 2, found 1",)
+
+
+def test_counts_are_written_in_full(tables):
+    found = checked(tables, "ingest", [image(1)], parameters={"rows": 12_345_678})
+    assert "expected 12345678, found 1" in found.failed[0]
 
 
 def test_at_most_five_rows_are_named(tables):
@@ -253,6 +259,17 @@ def test_nothing_is_printed_logged_or_written_elsewhere(tables, tmp_path, capfd,
 def test_great_expectations_is_imported_by_a_check_only():
     code = "import sys; from components.backends import contracts; sys.exit('great_expectations' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_checks_in_threads_do_not_mix(tmp_path):
+    def failed(missing):
+        with Tables(LocalStorage(tmp_path)) as session:
+            return checked(session, "ingest", [image(1, **{missing: ""})]).failed
+
+    columns = ["source", "licence", "shard", "scene"]
+    with ThreadPoolExecutor(len(columns)) as pool:
+        found = list(pool.map(failed, columns))
+    assert [keys(sentences) for sentences in found] == [[f"{name}_missing"] for name in columns]
 
 
 def test_a_suite_file_is_great_expectations_own_json():
