@@ -4,6 +4,11 @@ An expectation looks at one column of the table of statistics; the name of the c
 is the rule's sentence. `severity` is `critical` (stops the flow) or `warning`. `suite_parameters` holds the numbers that may
 be left out when a suite is checked. In `meta`, `extends` names the file whose expectations come first, `kind` the kind of
 rows, and `overrides` the setting under which a person may let a broken rule pass.
+
+The bands among `suite_parameters`: `failed_share_*` (of all rows), `reason_share_*`, `leak_share_*` and `no_quality_share_*` (of
+the rows that did not fail), `drift_*` (population stability index). Above `*_warning` there is a warning, above `*_maximum` a
+failure, and with fewer rows than `share_rows_minimum` or `drift_rows_minimum` neither. They are wide: they find a filter or a
+metric that is broken, not one that is strict. `quality_rank` has no band, since `kept_ranked` is exact.
 """
 
 from __future__ import annotations
