@@ -64,10 +64,12 @@ def opened(data: bytes, limits: Limits) -> Iterator[PIL.Image.Image]:
         raise DecodeError("empty_file")
     if len(data) > limits.max_bytes:
         raise DecodeError("too_many_bytes", f"{len(data)} bytes, limit {limits.max_bytes}")
+    if _is_webp(data):
+        check_size(_webp_size(data), limits)  # libwebp gets memory for the canvas when Pillow opens the file
     _hush()
     try:
         with PIL.Image.open(io.BytesIO(data), formats=(*DECODED, "HEIF") if decodes_heif() else DECODED) as image:
-            check_size(image, limits)
+            check_size(image.size, limits)
             if image.format == "TIFF":
                 _load_tiff(image)
             yield image
@@ -98,13 +100,30 @@ def decodes_heif() -> bool:
     return True
 
 
-def check_size(image: PIL.Image.Image, limits: Limits) -> None:
+def check_size(size_px: tuple[int, int], limits: Limits) -> None:
     """Refuse a picture with more pixels than are accepted, by what its header says or what was loaded."""
-    width, height = image.size
+    width, height = size_px
     if width * height > limits.max_pixels or max(width, height) > limits.max_side_px:
         raise DecodeError(
             "too_many_pixels", f"{width}x{height} px, limits {limits.max_pixels} in all and {limits.max_side_px} a side"
         )
+
+
+def _is_webp(data: bytes) -> bool:
+    return (data[:4], data[8:12]) == (b"RIFF", b"WEBP")
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Width and height that the first chunk declares (RFC 9649, sections 2.5 to 2.7); 0 where there is none."""
+    chunk = data[12:16]
+    if chunk == b"VP8X":
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if chunk == b"VP8L":
+        sides = int.from_bytes(data[21:25], "little")
+        return 1 + (sides & 0x3FFF), 1 + (sides >> 14 & 0x3FFF)
+    if chunk == b"VP8 ":
+        return int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
+    return 0, 0
 
 
 def _load_tiff(image: PIL.Image.Image) -> None:
@@ -125,7 +144,7 @@ def _unidentified(data: bytes) -> str:
     """Tell a broken picture from a foreign one and from no picture at all."""
     if data.startswith(_JPEG) and jpeg_stream.read(data).precision_bits > 8:
         return "unsupported_format"
-    if data.startswith(_SUPPORTED) or (data[:4], data[8:12]) == (b"RIFF", b"WEBP"):
+    if data.startswith(_SUPPORTED) or _is_webp(data):
         return "corrupt"
     if data[4:8] == b"ftyp":
         decoded = data[8:11] == b"avi" or (data[8:12] in _HEIF_BRANDS and decodes_heif())

@@ -104,7 +104,7 @@ def load_whole(image: PIL.Image.Image, data: bytes, limits: Limits) -> str:
         image.decodermaxblock = len(data)  # libjpeg is slow near the end of each block that it is handed
     image.load()
     if kind == "heif":
-        check_size(image, limits)  # its decoder may find another size than the header's
+        check_size(image.size, limits)  # its decoder may find another size than the header's
     if kind == "jpeg":
         _check_end(image, data, limits)
     return kind

@@ -22,7 +22,7 @@ import pytest
 
 from components.errors import DecodeError
 from components.imaging import codec
-from components.imaging.codec import deep
+from components.imaging.codec import deep, opening
 
 VERDICTS = Path(__file__).parent / "nasty_verdicts.csv"
 
@@ -138,6 +138,33 @@ def test_limits_of_side_and_bytes_are_inclusive():
     assert reason_of(data, limits=codec.Limits(max_bytes=len(data) - 1)) == "too_many_bytes"
 
 
+@pytest.mark.parametrize("options", [{"lossless": True}, {"quality": 50}, {"save_all": True}])
+def test_webp_is_measured_before_its_canvas_is_made(options):
+    further = {"append_images": [PIL.Image.new("RGB", (300, 200))]} if "save_all" in options else {}
+    data = saved(PIL.Image.new("RGB", (300, 200), "red"), "WEBP", **options, **further)
+    assert opening._webp_size(data) == (300, 200)
+    assert reason_of(data, limits=codec.Limits(max_pixels=59_999)) == "too_many_pixels"
+    assert codec.decode(data, limits=codec.Limits(max_pixels=60_000)).height_px == 200
+
+
+def test_webp_with_a_huge_canvas_gets_no_memory():
+    data = saved(PIL.Image.new("RGB", (8, 8)), "WEBP", save_all=True, append_images=[PIL.Image.new("RGB", (8, 8), "red")])
+    huge = data[:24] + (12_999).to_bytes(3, "little") * 2 + data[30:]
+    program = f"""
+import resource
+from components.errors import DecodeError
+from components.imaging import codec
+def peak_mib(): return int(next(line for line in open("/proc/self/status") if line.startswith("VmPeak")).split()[1]) // 1024
+before = peak_mib()
+try:
+    codec.decode({huge!r})
+except DecodeError as error:
+    assert error.reason == "too_many_pixels"
+    raise SystemExit(peak_mib() - before > 100)
+"""
+    assert ended(program) == 0
+
+
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 95, "subsampling": "4:4:4"}])
 def test_cut_jpeg_is_truncated_even_with_an_end_marker(share, options):
@@ -246,6 +273,12 @@ def test_pixels_can_be_written_to():
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": "4:4:4"}, {"keep_rgb": True}])
 def test_luma_of_a_jpeg_is_its_grey_decode(options):
     data = saved(PIL.Image.fromarray(photo_like()), "JPEG", quality=90, **options)
+    expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    np.testing.assert_array_equal(codec.luma(data), expected)
+
+
+def test_luma_of_a_jpeg_with_further_pictures_is_that_of_its_own():
+    data = animated("MPO", 2)
     expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
     np.testing.assert_array_equal(codec.luma(data), expected)
 
@@ -385,7 +418,7 @@ def test_time_limit_counts_processor_time_and_is_over_with_its_block():
     program = """
 import time
 from components.imaging import codec
-from components.imaging.codec import deep
+from components.imaging.codec import deep, opening
 def busy(seconds):
     end = time.process_time() + seconds
     while time.process_time() < end: pass
@@ -403,7 +436,7 @@ def test_inner_time_limit_does_not_lengthen_the_outer():
     program = """
 import time
 from components.imaging import codec
-from components.imaging.codec import deep
+from components.imaging.codec import deep, opening
 def busy(seconds):
     end = time.process_time() + seconds
     while time.process_time() < end: pass
