@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
@@ -54,3 +56,51 @@ def quickstarted(tmp_path_factory: pytest.TempPathFactory) -> Home:
     lines = done.stdout.splitlines()
     assert len(lines) == 1, done.stdout[:2000]
     return Home(home, json.loads(lines[0]))
+
+
+MANY_SHARDS = {"ingest.shard_pictures": "4", "backend.workers": "2"}
+"""Fifty groups of four pictures, so that there is much to be interrupted."""
+
+
+@dataclass
+class Collection:
+    """Made photos, and what ingest and curate make of them when nobody disturbs them."""
+
+    photos: Path
+    images: str
+    """sha256 of the image manifest."""
+    curated: str
+    """sha256 of the curated manifest."""
+
+
+def make_photos(folder: Path, count: int) -> Path:
+    """Write grainy JPEGs of random patches: every fifth is flat, every 25th a copy of the one before, one is cut off."""
+    folder.mkdir()
+    for number in range(count):
+        path = folder / f"{number:03}.jpg"
+        if number % 25 == 24:
+            path.write_bytes((folder / f"{number - 1:03}.jpg").read_bytes())
+            continue
+        random = np.random.default_rng(number)
+        patches = Image.fromarray(random.integers(0, 256, (4, 4, 3) if number % 5 == 0 else (24, 32, 3), dtype=np.uint8))
+        soft = np.asarray(patches.resize((320, 240), Image.Resampling.BICUBIC), dtype=np.int16)
+        grainy = soft + random.integers(-12, 13, soft.shape, dtype=np.int16)
+        Image.fromarray(grainy.clip(0, 255).astype(np.uint8)).save(path, quality=90)
+    path.write_bytes(path.read_bytes()[:5000])
+    return folder
+
+
+def made(home: Path, *words: str, settings: dict[str, str]) -> str:
+    """Run a verb and give the hash of the manifest that it made."""
+    done = run(home, *words, settings=settings)
+    assert done.returncode == 0, done.stderr[-4000:]
+    sha256: str = json.loads(done.stdout)["manifest"]["sha256"]
+    return sha256
+
+
+@pytest.fixture(scope="session")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    home = tmp_path_factory.mktemp("undisturbed")
+    photos = make_photos(tmp_path_factory.mktemp("made") / "photos", 200)
+    images = made(home, "ingest", str(photos), settings=MANY_SHARDS)
+    return Collection(photos, images, made(home, "curate", images, settings=MANY_SHARDS))

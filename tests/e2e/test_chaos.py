@@ -1,0 +1,41 @@
+"""Kill -9 of workers and of the parent while pictures are ingested and curated; the same command then goes on."""
+
+import random
+import subprocess
+
+import pytest
+
+from tests.e2e.conftest import MANY_SHARDS, made
+from tests.e2e.interrupted import Run
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.campaign) for seed in range(1, 10))])
+def test_two_killed_parents_and_two_killed_workers_change_no_manifest(collection, tmp_path, seed):
+    chance, home = random.Random(seed), tmp_path / "home"
+    for words, expected, parts in verbs(collection):
+        killed = Run(home, *words, settings=MANY_SHARDS)
+        killed.at_work(chance.randint(1, parts // 2))
+        killed.kill()
+        hurt = Run(home, *words, settings=MANY_SHARDS)
+        chance.choice(hurt.at_work(chance.randint(1, parts // 4))).kill()
+        assert hurt.manifest() == expected
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", range(10))
+def test_a_parent_that_is_killed_at_any_moment_changes_no_manifest(collection, tmp_path, seed):
+    chance, home = random.Random(seed), tmp_path / "home"
+    for words, expected, _ in verbs(collection):
+        killed = Run(home, *words, settings=MANY_SHARDS)
+        try:
+            killed.process.wait(chance.uniform(0, 30))
+        except subprocess.TimeoutExpired:
+            killed.kill()
+        assert made(home, *words, settings=MANY_SHARDS) == expected
+
+
+def verbs(collection):
+    """What is run, the manifest that is to come of it, and about how many parts it leaves on the way."""
+    return [(("ingest", str(collection.photos)), collection.images, 50), (("curate", collection.images), collection.curated, 90)]
