@@ -12,6 +12,7 @@ is measured is the joining, judging, checking and writing of rows; each size run
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import multiprocessing
 import re
@@ -26,7 +27,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from components.backends.shards import read_spans
+from components.backends.shards import read_spans, write_shard
 from components.backends.storage import LocalStorage, open_storage
 from components.backends.tables import Tables
 from components.curate import duplicates, quality, score
@@ -42,6 +43,8 @@ SHARD = 4096
 METRIC = "entropy"
 """Cheap and without weights: what is measured is not the metric."""
 SIDE_PX = 512
+PICTURES = 300
+"""Different ones behind made rows."""
 
 
 def version(handle: Manifest) -> DatasetVersion:
@@ -141,21 +144,39 @@ with drawn as (
     select range as n, sha256(range::varchar) as id, hash(range) % 1000003 / 1000003.0 as u,
         hash(range, 7) % 1000003 / 1000003.0 as v, hash(range, 9) % 1000003 / 1000003.0 as w
     from range($rows))
-select n, id, printf('shards/%s.tar', sha256((n // $shard)::varchar)) as shard, (n % $shard) * 1024 as "offset", 900 as length,
+select n, id, printf('shards/%s.tar', sha256((n // $shard)::varchar)) as shard, places."offset", places.length,
     printf('web/%09d.jpg', n) as origin, printf('web/%d', n // 3) as scene,
     (640 + 3400 * u)::int as width_px, (480 + 2600 * v)::int as height_px,
-    900 as bytes, 'jpeg' as format, 1 as frames, 'web' as source, '' as url, 'CC BY' as licence, w > 0.97 as trusted,
+    places.length as bytes, 'jpeg' as format, 1 as frames, 'web' as source, '' as url, 'CC BY' as licence, w > 0.97 as trusted,
     left(sha256(id), 16) as phash, case when w < 0.01 then 'failed' else 'kept' end as verdict,
     case when w < 0.01 then 'truncated' else '' end as reason, '' as related,
     exp(5.5 + 1.5 * sqrt(-2 * ln(u + 1e-9)) * cos(6.2831853 * v)) as blur, v * w as flat_share, u * w as value
-from drawn"""
+from drawn join places on places.k = n % $pictures"""
+
+
+def write_pictures(tables: Tables, store: LocalStorage, shards: int) -> None:
+    """Write one tar of made pictures under the name of every shard, and say in `places` where they lie in it."""
+    generator = np.random.default_rng(0)
+    members = []
+    for number in range(PICTURES):
+        small = generator.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        members.append((f"{number}.jpg", codec.encode_jpeg(cv2.resize(small, (256, 192), interpolation=cv2.INTER_CUBIC), 85)))
+    placed = write_shard(store, members)
+    original = store.fetch(placed[0].shard)
+    for number in range(shards):
+        link = original.with_name(f"{hashlib.sha256(str(number).encode()).hexdigest()}.tar")
+        link.hardlink_to(original)
+    tables.run('create table places (k bigint, "offset" bigint, length bigint)')
+    for number, place in enumerate(placed):
+        tables.run("insert into places values (?, ?, ?)", [number, place.offset, place.length])
 
 
 def make_rows(store: LocalStorage, rows: int) -> Manifest:
     """Write a manifest of made rows, and the parts that scoring would have left."""
     columns = "* exclude (n, blur, flat_share, value)"
     with Tables(store, memory_mib=2048) as tables:
-        tables.run(MADE, {"rows": rows, "shard": SHARD})
+        write_pictures(tables, store, -(-rows // SHARD))
+        tables.run(MADE, {"rows": rows, "shard": SHARD, "pictures": PICTURES})
         handle = tables.write("images", f"select {columns} from made")
         tables.run("create table luma as select id, blur, flat_share, ''::blob as print, shard from made")
         tables.run("create table quality as select id, value, shard from made where verdict = 'kept'")

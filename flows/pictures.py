@@ -40,13 +40,15 @@ def subject_of(workspace: Workspace, curation: Curation, compared: Sequence[str]
     info = iqa.info(settings.quality_metric)
     dataset = curation.dataset
     checks = (dataset.expectations, curation.before, curation.after)
+    label = iqa.stands_in(settings.quality_metric) or info.about
+    encoder = workspace.profile.base_folder
     return Subject(
         title=f"{dataset.name} {curation.manifest.sha256[:SHORT]}",
         curated=curation.manifest,
         settings=settings,
-        metric=Metric(name=settings.quality_metric, label=iqa.stands_in(settings.quality_metric) or info.about, higher_is_better=info.higher_is_better),
+        metric=Metric(name=settings.quality_metric, label=label, higher_is_better=info.higher_is_better),
         comparisons=[(f"{one.dataset.name} {one.manifest.sha256[:SHORT]}", one.manifest) for one in found],
-        encoder=workspace.profile.base_folder if (workspace.profile.base_folder / "encoder.safetensors").is_file() else None,
+        encoder=encoder if (encoder / "encoder.safetensors").is_file() else None,
         links={f"Checks: {checked.suite}": f"../{checked.docs}" for checked in checks if checked.docs},
         facts={"Dataset version": dataset.dvc_md5, "Image manifest": dataset.manifest.sha256},
     )

@@ -21,7 +21,7 @@ from components.backends.storage import Storage
 from components.errors import ManifestError
 from components.records import Manifest, ManifestKind
 
-MEMORY_MIB = 128
+MEMORY_MIB = 1024
 """What DuckDB may hold before it writes to its scratch folder."""
 THREADS = 2
 FILES_A_VIEW = 4096

@@ -170,7 +170,7 @@ def project(features: Floats) -> Floats:
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     count = len(features)
     spread = features.std(axis=0)
