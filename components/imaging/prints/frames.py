@@ -13,7 +13,7 @@ from components.imaging.prints import dense, geometry
 from components.imaging.prints.layout import Print
 
 SPARSE = 24
-"""Pictures with fewer blobs are compared as frames too."""
+"""A picture with fewer blobs is compared as a frame too; its copies may have more, from the blocks of JPEG."""
 SHAPE = 0.03
 """Most difference of two ratios of sides."""
 ALIKE = 0.95
@@ -26,7 +26,7 @@ Matrix = npt.NDArray[np.float64]
 
 def same_frame(a: Print, b: Print) -> Matrix | None:
     """Give the (3, 3) transform from the first thumbnail's px to the second's when they show one frame."""
-    if max(len(a.codes), len(b.codes)) >= SPARSE:
+    if min(len(a.codes), len(b.codes)) >= SPARSE:
         return None
     if (a.whole ^ b.whole).bit_count() > geometry.MOST_BITS:
         return None

@@ -26,11 +26,11 @@ LEVELS = 2
 SIGMA_PX = 1.6
 """Blur of the finest level (Lowe 2004)."""
 OCTAVES = 5
-CONTRAST = 0.005
+CONTRAST = 0.0025
 """Least response of a blob, as a share of the picture's standard deviation: a dark copy has the blobs of a bright one."""
 CONTRAST_LEVELS = 0.05
 """Least response of a blob in grey levels; below are rounding errors."""
-EDGE = 16.0
+EDGE = 40.0
 """Largest ratio of the two curvatures: an edge has no place along itself."""
 MOST_FOUND = 4096
 MOST_COMPARED = 1500

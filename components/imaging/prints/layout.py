@@ -30,6 +30,8 @@ SIGMA_STEPS = 6.0
 THUMBNAIL_PX = 30 * 30
 """Area of the thumbnail, whatever its shape."""
 MOST_SIDE = 255
+LEAST_RANGE = 1e-3
+"""Grey levels; less is rounding of a picture of one level."""
 _HEAD = struct.Struct("<BBBBHHff")
 
 
@@ -54,7 +56,7 @@ def pack(plane: Plane, blobs: Blobs, whole: tuple[int, int]) -> bytes:
     """Write a print; empty for a picture of one level."""
     thumbnail = _thumbnail(plane)
     low, high = float(thumbnail.min()), float(thumbnail.max())
-    if high == low:
+    if high - low < LEAST_RANGE:
         return b""
     step = (high - low) / 255
     height, width = plane.shape
