@@ -13,6 +13,8 @@ from components.backends.engine import map_shards
 from components.errors import DecodeError, SettingsError, WorkerError
 from components.records import content_hash
 from tests.components.backends.shard_functions import die_at_two, die_the_first_time, double, fail_to_decode
+from tests.e2e.conftest import MANY_SHARDS
+from tests.e2e.interrupted import Run
 
 pytest.importorskip("ray", reason="the extra `ray` is not installed")
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -124,3 +126,14 @@ def test_a_cluster_that_asks_for_another_token_is_a_sentence(cluster, tmp_path):
 def test_an_address_without_a_cluster_says_so():
     with pytest.raises(SettingsError, match=r"backend\.engine"):
         map_shards(double, [1], workers=1, address="127.0.0.1:9")
+
+
+def test_a_ray_run_that_loses_a_worker_gives_the_manifests_of_processes(collection, tmp_path):
+    settings = MANY_SHARDS | {"backend.engine": "ray"}
+    for words, expected in (
+        (("ingest", str(collection.photos)), collection.images),
+        (("curate", collection.images), collection.curated),
+    ):
+        hurt = Run(tmp_path / "home", *words, settings=settings)
+        hurt.at_work(5)[0].kill()
+        assert hurt.manifest() == expected
