@@ -23,4 +23,4 @@ def ingest(sources: list[str], profile: str = "tiny", overrides: list[str] | Non
     workspace = open_workspace(profile, overrides, home)
     found, total = fingerprint(sources, workspace.profile.ingest)
     manifest = tasks.run(tasks.ingest_images, workspace, sources, found, total)
-    return tasks.run(tasks.version_dataset, workspace, "photos", manifest)
+    return tasks.run(tasks.version_dataset, workspace, "photos", manifest, total)

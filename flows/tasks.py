@@ -103,23 +103,26 @@ def ingest_images(workspace: Workspace, sources: list[str], fingerprint: str, to
 
 @task(
     name="version-dataset",
-    cache_key_fn=_key("version", lambda p: p["manifest"].sha256, lambda p: p["name"], lambda p: p["workspace"].remote),
+    cache_key_fn=_key(
+        "version", lambda p: p["manifest"].sha256, lambda p: [p["name"], p["total"]], lambda p: p["workspace"].remote
+    ),
     **KEEP,
     **RETRY,
 )
-def version_dataset(workspace: Workspace, name: str, manifest: Manifest) -> DatasetVersion:
-    """Image manifest -> checked dataset version in DVC."""
+def version_dataset(workspace: Workspace, name: str, manifest: Manifest, total: int) -> DatasetVersion:
+    """Image manifest of `total` listed pictures -> checked dataset version in DVC."""
     from components.backends import catalog, contracts, versioning
     from components.backends.tables import Tables
 
+    settings = workspace.profile.ingest
     with Tables(workspace.store) as tables:
         tables.manifest("images", manifest)
         checked = contracts.check(
             "ingest",
             tables,
             "images",
-            parameters={"rows": manifest.rows},
-            overrides=workspace.profile.ingest.overrides,
+            parameters={"rows": total, **settings.bands},
+            overrides=settings.overrides,
             docs=workspace.docs,
         )
     version = versioning.make_version(
@@ -147,17 +150,19 @@ def version_dataset(workspace: Workspace, name: str, manifest: Manifest) -> Data
 )
 def curate_images(workspace: Workspace, dataset: DatasetVersion) -> Curation:
     """Dataset version -> a verdict for every row."""
-    from components.backends import catalog, succession
+    from components.backends import catalog, history, succession
     from components.curate.run import Means, curate
 
     backend, store = workspace.profile.backend, workspace.store
-    before = succession.history(store, dataset.name)
+    known = succession.history(store, dataset.name)
+    before = catalog.find(store, Curation, known[-1]).manifest if known else None
     means = Means(
         objects=workspace.objects,
         workers=backend.workers,
         engine=backend.engine,
         weights=workspace.weights_folder,
-        reference=catalog.find(store, Curation, before[-1]).manifest if before else None,
+        reference=before,
+        reference_metric=history.recall_settings(store, before.settings).get("quality_metric", "") if before else "",
         docs=workspace.docs,
         progress=progress.get(),
     )

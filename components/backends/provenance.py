@@ -26,7 +26,7 @@ _MATCHES = f"""select * from (
         when url = $asked then 'its address'
         when length($asked) >= {FEWEST} and starts_with(id, lower($asked)) then 'the beginning of its id'
         when ends_with(origin, '/' || $asked) then 'the end of its origin' end as how,
-        case how when 'its id' then 1 when 'its origin' then 2 when 'its address' then 3 when 'the beginning of its id' then 4 else 5 end as nth
+        list_position(['its id', 'its origin', 'its address', 'the beginning of its id', 'the end of its origin'], how) as nth
     from rows where $asked <> '') where how is not null
 qualify nth = min(nth) over () order by verdict <> 'kept', origin limit {MOST_ROWS}"""
 _ALIKE = """select origin, greatest(

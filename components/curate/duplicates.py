@@ -31,13 +31,12 @@ _HITS = f"""insert into hits
 with found as (select token, n from postings where token % $parts = $part),
 repeated as (select token, count(*) as size from found group by token having count(*) > 1),
 members as (
-    select token, n, size, row_number() over (partition by token order by n) as place
-    from found join repeated using (token))
+    select token, n, size, row_number() over listed as place, first_value(n) over listed as first, lag(n) over listed as before
+    from found join repeated using (token) window listed as (partition by token order by n))
 select a.n, b.n from members a join members b on a.token = b.token and a.place < b.place
-where a.size <= {MOST_PAIRED}
-union all
-select a.n, b.n from members a join members b on a.token = b.token and b.place > 1 and a.place in (1, b.place - 1)
-where a.size > {MOST_PAIRED} and a.place < b.place"""
+where a.size <= {MOST_PAIRED} and b.size <= {MOST_PAIRED}
+union all select first, n from members where size > {MOST_PAIRED} and place > 1
+union all select before, n from members where size > {MOST_PAIRED} and place > 2"""
 _CANDIDATES = f"""create or replace table candidates as
 select a, b from (select a, b, count(*) as shared from hits group by a, b) as counted
 join numbered one on one.n = a join numbered two on two.n = b

@@ -53,6 +53,8 @@ class Means:
     """Folder of third-party weights, for metrics that need some."""
     reference: Manifest | None = None
     """Curated manifest of the version before, which drift is measured against."""
+    reference_metric: str = ""
+    """Metric of its quality; that of another metric is not compared."""
     docs: Path | None = None
     """Local folder for Great Expectations' pages."""
     progress: Progress = field(default=quiet)
@@ -153,7 +155,10 @@ def _held(
 ) -> Expectations:
     """Hold a relation against its suite and stop when it fails."""
     if means.reference is not None:
-        tables.manifest("reference", means.reference)
+        tables.manifest("before", means.reference)
+        same = means.reference_metric == settings.quality_metric
+        compared = "*" if same else "* replace (null::double as quality)"
+        tables.run(f"create or replace view reference as select {compared} from before")
     return contracts.require(
         contracts.check(
             suite,
@@ -169,7 +174,8 @@ def _held(
 
 def _expected(settings: CurateSettings, dataset: DatasetVersion, ranked: int) -> dict[str, float]:
     """What the contract after curation holds the rows to."""
-    return limits(settings) | {"rows": dataset.manifest.rows, "kept_ranked": kept_of_ranked(ranked, settings.keep_share)}
+    kept = kept_of_ranked(ranked, settings.keep_share)
+    return limits(settings) | {"rows": dataset.manifest.rows, "kept_ranked": kept} | dict(settings.bands)
 
 
 def _both_sides(tables: Tables, counts: dict[str, int]) -> None:

@@ -33,3 +33,5 @@ class CurateSettings(Settings):
     """Decides, with the scene's name, on which side of the split a scene stands."""
     overrides: Mapping[str, str] = {}
     """Broken rule of a contract -> "NAME: reason" of the person who lets it pass; recorded with the outcome."""
+    bands: Mapping[str, float] = {}
+    """Limits of the contract that differ from those in infra/expectations, for example `drift_maximum`."""

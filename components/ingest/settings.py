@@ -79,3 +79,5 @@ class IngestSettings(Settings):
     urls: UrlSettings = UrlSettings()
     overrides: Mapping[str, str] = {}
     """Broken rule of the contract -> "NAME: reason" of the person who lets it pass; recorded with the outcome."""
+    bands: Mapping[str, float] = {}
+    """Limits of the contract that differ from those in infra/expectations, for example `drift_maximum`."""

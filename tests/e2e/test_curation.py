@@ -14,6 +14,7 @@ from components.backends import manifest
 from components.backends.storage import LocalStorage
 from components.curate.run import Means, curate
 from components.curate.settings import CurateSettings
+from components.imaging import codec
 from components.ingest.run import ingest
 from components.ingest.settings import IngestSettings
 from components.records import DatasetVersion, Expectations
@@ -112,6 +113,7 @@ def test_the_funnel_accounts_for_every_file(curated, test_data):
 def test_every_hostile_file_ends_with_its_verdict_and_a_second_run_with_the_same_hash(test_data, tmp_path):
     with NASTY.open() as table:
         expected = {row["file"]: row["expected"] for row in csv.DictReader(table)}
+    expected |= {"samplefilehub.heif": "ok"} if codec.decodes_heif() else {}
     handles = [
         ingest([str(test_data / "nasty")], IngestSettings(shard_pictures=32), objects=str(tmp_path / place), workers=2)
         for place in ("first", "second")
