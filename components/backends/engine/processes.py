@@ -130,6 +130,7 @@ def _serve(pipe: Connection, scratch: str) -> None:
         pipe.send_bytes(b"")
         while True:
             pipe.send_bytes(answered(pipe.recv_bytes()))
+    _end_with_parent(scratch)
 
 
 def _end_with_parent(scratch: str) -> None:
