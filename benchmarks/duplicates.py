@@ -33,7 +33,7 @@ from components.backends.tables import Tables
 from components.curate import duplicates, leaks
 from components.errors import DecodeError
 from components.imaging import codec, prints, sharpness
-from components.imaging.prints import layout
+from components.imaging.prints import keypoints, layout
 
 Luma = npt.NDArray[np.uint8]
 
@@ -41,6 +41,7 @@ GROUPED = 0.8
 LEAKING = 0.25
 PART_ROWS = 4096
 FLAT = 0.5
+COPIED = 50
 
 
 def photos(folders: list[Path]) -> dict[str, Luma]:
@@ -178,46 +179,55 @@ def wrong(folders: list[Path], count: int) -> None:
 
 
 def index(rows: int) -> None:
-    """Print how long candidates take among many prints, and what the index weighs."""
+    """Print how long candidates and groups take among many prints, and what the index weighs."""
     with tempfile.TemporaryDirectory() as folder:
         store = LocalStorage(folder)
         keys = [
             manifest.write_part(store, f"parts/{start}.parquet", "luma", made_prints(start, min(PART_ROWS, rows - start)))
             for start in range(0, rows, PART_ROWS)
         ]
-        stored = sum(store.size(key) for key in keys)
+        stored = sum(store.size(key) for key in keys) / rows
         with Tables(store) as tables:
             tables.view("luma", "luma", keys)
             started = time.perf_counter()
             duplicates.candidates(tables)
-            seconds = time.perf_counter() - started
-            counts = tables.one(
-                """select (select count(*) from postings) as postings, (select count(*) from hits) as hits,
-                (select count(*) from candidates) as candidates"""
-            )
-            scratch = sum(path.stat().st_size for path in Path(tables._scratch).rglob("*") if path.is_file())
+            searching = time.perf_counter() - started
+            counts = {name: tables.one(f"select count(*) as n from {name}")["n"] for name in ("postings", "hits", "candidates")}
+            scratch = tables.one("select database_size as n from pragma_database_size()")["n"]
+            started = time.perf_counter()
+            duplicates.find_groups(tables, overlap=GROUPED)
+            everything = time.perf_counter() - started
+            grouped = tables.one("select count(*) as n from groups")["n"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{rows} prints: {stored / rows:.0f} bytes a print stored; candidates in {seconds:.1f} s, {counts}")
-    print(f"scratch {scratch / rows:.0f} bytes a print, peak memory {peak:.0f} MiB")
+    print(f"{rows} prints, {stored:.0f} bytes each in Parquet; {counts}; index {scratch} on disk")
+    print(f"candidates {searching:.1f} s, groups {everything:.1f} s in all, {grouped} pictures in groups, peak {peak:.0f} MiB")
+    copies = rows // COPIED
     for many in (3_000_000, 100_000_000):
-        hits = counts["hits"] * (many / rows) ** 2
+        chance = max(0, counts["hits"] - copies * counts["postings"] / rows) * (many / rows) ** 2
+        chance = min(chance, (duplicates.MOST_PAIRED - 1) / 2 * counts["postings"] * many / rows)
         print(
-            f"by calculation, {many:.0e} prints: prints {stored / rows * many / 1e9:.0f} GB, scratch "
-            f"{scratch / rows * many / 1e9:.0f} GB, {counts['postings'] / rows * many:.1e} postings, {hits:.1e} chance hits, "
-            f"{seconds / rows * many / 3600:.1f} h on this machine"
+            f"by calculation, {many:.0e} prints: {stored * many / 1e9:.0f} GB of prints, "
+            f"{counts['postings'] / rows * many:.1e} postings of 12 bytes, at most {chance:.1e} hits by chance, "
+            f"{searching / rows * many / 3600:.1f} h for candidates on one such machine"
         )
 
 
 def made_prints(start: int, count: int) -> Iterator[dict[str, Any]]:
-    """Prints with codes of made pictures, in which one bit of eight is changed."""
+    """Prints with codes of made pictures, in which one bit of eight is changed; one print of COPIED is a copy."""
     generator = np.random.default_rng(start)
     pool = code_pool()
+    blobs = keypoints.MOST_KEPT
     for number in range(start, start + count):
-        codes = generator.choice(pool, 161)
-        noise = np.bitwise_and.reduce(generator.integers(0, 2**64, (3, 161), dtype=np.uint64))
-        blobs = (codes ^ noise).astype(">u8").tobytes()
-        head = bytes([160]) + generator.bytes(layout.CODES_AT - 1)
-        yield {"id": f"{number:064x}", "print": head + blobs + generator.bytes(13 * 160 - 8 * 160 + 900)}
+        codes = generator.choice(pool, blobs)
+        codes ^= np.bitwise_and.reduce(generator.integers(0, 2**64, (3, blobs), dtype=np.uint64))
+        x, y = generator.uniform(20, 380, (2, blobs))
+        made = keypoints.Blobs(
+            codes, generator.integers(0, 8, blobs, dtype=np.uint8), x, y, 2.0 ** generator.uniform(0.7, 4, blobs)
+        )
+        plane = generator.integers(0, 256, (30, 30)).astype(np.float32)
+        if number % COPIED != 1:
+            data = layout.pack(cv2.resize(plane, (400, 400)), made, (int(codes[0]), 0))
+        yield {"id": f"{number:064x}", "print": data}
 
 
 def code_pool() -> npt.NDArray[np.uint64]:

@@ -138,10 +138,11 @@ def bricks(generator: Generator) -> Luma:
 
 
 def stripes(generator: Generator) -> Luma:
-    """A grating in a random direction."""
-    y, x = np.mgrid[0:384, 0:512]
+    """A grating in a random direction, a little bent."""
+    y, x = np.mgrid[0:384, 0:384]
     angle, period = generator.uniform(0, np.pi), generator.uniform(8, 80)
-    return _u8(128 + 100 * np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / period + generator.uniform(0, 6)))
+    bent = 8 * _noise(generator, 2.5)
+    return _u8(128 + 100 * np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / period + bent))
 
 
 def words(generator: Generator, count: int) -> list[str]:
@@ -240,8 +241,9 @@ def watermarked(generator: Generator) -> Luma:
 
 
 def marked_sky(generator: Generator) -> Luma:
-    """One watermark on an almost empty sky."""
-    luma_u8 = sky(generator)
+    """One watermark on a sky with nothing but haze."""
+    haze = cv2.resize(30 * _noise(generator, 2.5), (512, 384))
+    luma_u8 = np.asarray(cv2.add(sky(generator), _u8(haze)))
     cv2.putText(luma_u8, "PHOTO AGENCY 2024", (250, 370), cv2.FONT_HERSHEY_SIMPLEX, 0.8, 255, 2, cv2.LINE_AA)
     return luma_u8
 

@@ -21,7 +21,8 @@ from components.curate import postings
 PART_POSTINGS = 32_000_000
 """Postings that are joined at a time."""
 MOST_PAIRED = 16
-"""Pictures with one token that are all paired; in larger sets each is paired with the first and with the one before it."""
+"""Pictures with one token that are all paired; in larger sets each is paired with the two before it, so that the cost of a
+token grows with its pictures alone, and copies, which have many tokens in common, still meet in most of them."""
 LEAST_SHARED = 2
 """Tokens that make two pictures candidates."""
 
@@ -31,12 +32,12 @@ _HITS = f"""insert into hits
 with found as (select token, n from postings where token % $parts = $part),
 repeated as (select token, count(*) as size from found group by token having count(*) > 1),
 members as (
-    select token, n, size, row_number() over listed as place, first_value(n) over listed as first, lag(n) over listed as before
+    select token, n, size, row_number() over listed as place, lag(n) over listed as before, lag(n, 2) over listed as earlier
     from found join repeated using (token) window listed as (partition by token order by n))
 select a.n, b.n from members a join members b on a.token = b.token and a.place < b.place
 where a.size <= {MOST_PAIRED} and b.size <= {MOST_PAIRED}
-union all select first, n from members where size > {MOST_PAIRED} and place > 1
-union all select before, n from members where size > {MOST_PAIRED} and place > 2"""
+union all select before, n from members where size > {MOST_PAIRED} and place > 1
+union all select earlier, n from members where size > {MOST_PAIRED} and place > 2"""
 _CANDIDATES = f"""create or replace table candidates as
 select a, b from (select a, b, count(*) as shared from hits group by a, b) as counted
 join numbered one on one.n = a join numbered two on two.n = b

@@ -1,7 +1,7 @@
 """Pictures that share content with a registered benchmark: training on them would make its scores worthless.
 
-A benchmark is small beside the collection, so one token in common is enough to compare two prints; tokens that much of
-the collection has must come in twos.
+A benchmark is small beside the collection, so one token in common is enough to compare two prints; tokens that many
+pictures have must come in twos, and those of smooth round blobs, which a share of all pictures has, say nothing.
 """
 
 from __future__ import annotations
@@ -9,14 +9,19 @@ from __future__ import annotations
 from components.backends.tables import Tables
 from components.curate import postings
 
+RARE = 100
+"""A token of so few pictures is reason enough to compare."""
 COMMON = 1000
-"""A token of more pictures than that is no reason of its own to compare."""
+COMMON_SHARE = 0.001
+"""A token of more pictures than both the number and the share of all says nothing."""
 
 _CANDIDATES = f"""create or replace table candidates as
 with hits as (
-    select postings.n, tested.n as m, count(*) over (partition by token, tested.n) > {COMMON} as common
-    from postings join tested using (token))
-select n as a, m as b from hits group by n, m having count(*) > 1 or not bool_or(common)"""
+    select postings.n, tested.n as m, count(*) over (partition by token, tested.n) as size
+    from postings join tested using (token)),
+telling as (
+    select n, m, size from hits where size <= greatest({COMMON}, {COMMON_SHARE} * (select count(*) from numbered)))
+select n as a, m as b from telling group by n, m having count(*) > 1 or min(size) <= {RARE}"""
 _PRINTS = "select n, print from luma join numbered using (id)"
 _BENCHMARK_PRINTS = "select n, print from benchmarks join targets using (benchmark, benchmark_id)"
 

@@ -16,7 +16,7 @@ SPARSE = 24
 """A picture with fewer blobs is compared as a frame too; its copies may have more, from the blocks of JPEG."""
 SHAPE = 0.03
 """Most difference of two ratios of sides."""
-ALIKE = 0.95
+ALIKE = 0.98
 """Least correlation of what the smooth surfaces leave."""
 LEVELS = 1.0
 """Least standard deviation of that, in grey levels."""

@@ -21,6 +21,8 @@ import numpy.typing as npt
 
 AREA_PX = 400 * 400
 """Pictures are compared at this area, whatever their shape."""
+MOST_SIDE_PX = 4095
+"""But for the thinnest, which stay below this."""
 LEVELS = 2
 """Scales of one octave; a step is sqrt(2)."""
 SIGMA_PX = 1.6
@@ -32,7 +34,7 @@ CONTRAST_LEVELS = 0.05
 """Least response of a blob in grey levels; below are rounding errors."""
 EDGE = 40.0
 """Largest ratio of the two curvatures: an edge has no place along itself."""
-MOST_FOUND = 4096
+MOST_FOUND = 8192
 MOST_COMPARED = 1500
 MOST_KEPT = 160
 PATCH = 16
@@ -65,7 +67,7 @@ class Blobs(NamedTuple):
 def working(luma_u8: npt.NDArray[np.uint8]) -> Plane:
     """Bring a picture to the working area, in float: rounding would make blobs in smooth skies."""
     height, width = luma_u8.shape
-    scale = math.sqrt(AREA_PX / (height * width))
+    scale = min(math.sqrt(AREA_PX / (height * width)), MOST_SIDE_PX / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     if scale < 1 / 4:
         luma_u8 = cv2.resize(luma_u8, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_AREA)

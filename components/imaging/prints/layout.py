@@ -6,7 +6,7 @@
 | 4 | width and height of the working picture, px: 2 bytes each |
 | 8 | grey levels of one step of the thumbnail, and of its zero: float32 each |
 | 16 | codes, 8 bytes each, most significant first: the whole picture, then the blobs |
-| 24 + 8n | x, then y of the blobs, in 1/64 px of the working picture: 2 bytes each |
+| 24 + 8n | x, then y of the blobs, in 1/16 px of the working picture: 2 bytes each |
 | 24 + 12n | sigma (5 bits, steps of 1/6 octave from 1 px) and position (3 bits) of the blobs: 1 byte each |
 | 24 + 13n | thumbnail, row by row: 1 byte each |
 """
@@ -25,7 +25,7 @@ from components.imaging.prints.keypoints import Blobs, Plane
 
 CODES_AT = 16
 CODE_BYTES = 8
-SUBPIXELS = 64.0
+SUBPIXELS = 16.0
 SIGMA_STEPS = 6.0
 THUMBNAIL_PX = 30 * 30
 """Area of the thumbnail, whatever its shape."""
