@@ -26,7 +26,7 @@ from components.records import Progress, content_hash, quiet
 log = logging.getLogger(__name__)
 
 _UNSCORED = "from passed anti join known using (id)"
-_JOBS = f'select shard, id, "offset", length {_UNSCORED} order by shard, "offset"'
+_JOBS = f'select shard, id, "offset", length {_UNSCORED} order by shard, "offset", id'
 _QUALITY = """create or replace table quality as
 select id, min(value) as value from known semi join passed using (id) group by id"""
 

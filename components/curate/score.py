@@ -22,7 +22,7 @@ from components.records import content_hash
 Row = dict[str, Any]
 
 OPERATOR = f"luma-{content_hash(sharpness.OPERATOR, prints.OPERATOR)[:12]}"
-JOBS = 'select shard, id, "offset", length from images where verdict = \'kept\' order by shard, "offset"'
+JOBS = 'select shard, id, "offset", length from images where verdict = \'kept\' order by shard, "offset", id'
 """Rows that `jobs` groups."""
 
 
