@@ -41,6 +41,8 @@ GROUPED = 0.8
 LEAKING = 0.25
 PART_ROWS = 4096
 FLAT = 0.5
+TOLERANCE = 0.1
+"""Of the measured part; one px of a thumbnail is 0.03 of a side."""
 COPIED = 50
 
 
@@ -153,7 +155,8 @@ def wrong(folders: list[Path], count: int) -> None:
     taken: dict[str, bytes] = {}
     pieces: dict[str, made_pictures.Pieces] = {}
     spent = 0.0
-    for number, (kind, luma_u8, parts) in enumerate(made_pictures.pictures(photos(folders), count)):
+    originals = {name: luma_u8 for name, luma_u8 in photos(folders).items() if not symmetric(luma_u8)}
+    for number, (kind, luma_u8, parts) in enumerate(made_pictures.pictures(originals, count)):
         name = f"{kind} {number:06d}"
         started = time.perf_counter()
         taken[name] = prints.fingerprint(luma_u8)
@@ -167,15 +170,23 @@ def wrong(folders: list[Path], count: int) -> None:
         groups = defaultdict(list)
         for row in tables.rows('select * from groups order by "group", id'):
             groups[row["group"]].append(row["id"])
-    misplaced = []
-    for members in groups.values():
-        for name in members:
-            shared = max(made_pictures.shared(pieces[name], pieces[other]) for other in members if other != name)
-            if shared < GROUPED - 0.1:
-                misplaced.append((name, round(shared, 2), [other for other in members if other != name][:3]))
-    print(f"{sum(map(len, groups.values()))} pictures in {len(groups)} groups; wrongly grouped: {len(misplaced)} of {len(taken)}")
-    for name, shared, others in misplaced:
-        print(f"  {name}: shares at most {shared} with its group, {others}")
+    print(f"{sum(map(len, groups.values()))} pictures in {len(groups)} groups")
+    most = {
+        name: max(made_pictures.shared(pieces[name], pieces[other]) for other in members if other != name)
+        for members in groups.values()
+        for name in members
+    }
+    for least in (GROUPED - TOLERANCE, 0.5):
+        few = {name: round(part, 2) for name, part in most.items() if part < least}
+        print(f"in a group without sharing {least:.1f} of the smaller with any of it: {len(few)} of {len(taken)}: {few}")
+
+
+def symmetric(luma_u8: Luma) -> bool:
+    """Whether one half of a picture is the mirror image of the other: what its cuts share is not known."""
+    middle = luma_u8.shape[1] // 2
+    halves = luma_u8[:, :middle], luma_u8[:, -middle:]
+    left, right = (prints.fingerprint(np.ascontiguousarray(half)) for half in halves)
+    return middle > 0 and prints.overlap(left, right) is not None
 
 
 def index(rows: int) -> None:

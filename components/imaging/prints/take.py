@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from components.imaging.prints import keypoints, layout
 
-OPERATOR = "prints-1"
+OPERATOR = "prints-2"
 """Changes when the same picture gets another print."""
 
 
