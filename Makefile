@@ -39,7 +39,7 @@ test: check
 	@$(BIN)/pytest -m "not campaign"
 
 parity: install
-	@$(BIN)/python -m models.parity tests/golden --out .lucidflux/parity.safetensors
+	@MKL_CBWR=COMPATIBLE $(BIN)/python -m models.parity tests/golden --out .lucidflux/parity.safetensors
 
 campaign: install
 	@$(BIN)/pytest -m campaign

@@ -1,7 +1,10 @@
 """Numbers of the released modules; see tests/golden/README.md for how they were made."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,9 +19,16 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 EXPECTED = parity.expected(GOLDEN)
 
 
+SAME_EXP = {"MKL_CBWR": "COMPATIBLE"}
+"""On Intel processors MKL's exp differs in the last bit from the one the vectors were made with; times 1000 it shows."""
+
+
 @pytest.fixture(scope="module")
-def outputs():
-    return parity.run(GOLDEN)
+def outputs(tmp_path_factory):
+    out = tmp_path_factory.mktemp("parity") / "out.safetensors"
+    words = [sys.executable, "-m", "models.parity", str(GOLDEN), "--out", str(out)]
+    subprocess.run(words, cwd=GOLDEN.parents[1], env=os.environ | SAME_EXP, check=False, capture_output=True)
+    return load_file(out)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -39,7 +49,8 @@ def stripped(into):
     return into
 
 
-def test_nothing_that_is_expected_is_needed(outputs, tmp_path, capsys):
+def test_nothing_that_is_expected_is_needed(tmp_path, capsys):
+    outputs = parity.run(GOLDEN)
     assert parity.main([str(stripped(tmp_path)), "--out", str(tmp_path / "out.safetensors")]) == 0
     again = load_file(tmp_path / "out.safetensors")
     assert again.keys() == EXPECTED.keys()
