@@ -75,7 +75,7 @@ def imported(module, seen):
 
 
 def test_the_requirements_name_everything_that_the_served_code_imports():
-    wheels = importlib.metadata.packages_distributions() | {"torchao": []}  # an extra: only quantised modes ask for it
+    wheels = importlib.metadata.packages_distributions() | {"torchao": [], "pillow_heif": []}  # extras
     needed = {wheel.lower() for name in imported("components.register.model", set()) for wheel in wheels[name]}
     assert {name for name in needed if not name.startswith("mlflow-")} == set(REQUIREMENTS)
 
