@@ -6,6 +6,7 @@ into the memory limit goes to a scratch folder, and results leave as a sorted ma
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import duckdb
+import psutil
 import pyarrow as pa
 
 from components.backends import manifest as manifests
@@ -24,6 +26,7 @@ from components.records import Manifest, ManifestKind
 MEMORY_MIB = 1024
 """What DuckDB may hold before it writes to its scratch folder."""
 THREADS = 2
+_SCRATCH = "lucidflux-tables-"
 FILES_A_VIEW = 4096
 """Parts are copied into a table this many files at a time."""
 
@@ -43,7 +46,8 @@ class Tables:
             memory_mib: limit of DuckDB's own memory.
         """
         self.store = store
-        self._scratch = tempfile.mkdtemp(prefix="lucidflux-tables-")
+        _sweep()
+        self._scratch = tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-")
         config: dict[str, Any] = {
             "memory_limit": f"{memory_mib}MiB",
             "threads": THREADS,
@@ -162,6 +166,14 @@ class Tables:
 
     def _result(self, sql: str, values: Values) -> Any:
         return self.connection.sql(sql, params=_given(values) or None)
+
+
+def _sweep() -> None:
+    """Delete what sessions of killed processes left on disk."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        pid = folder.name.removeprefix(_SCRATCH).partition("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _given(values: Values) -> Any:

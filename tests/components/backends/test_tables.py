@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pyarrow as pa
 import pytest
 
@@ -92,3 +95,15 @@ def test_tuples_are_the_rows_of_a_stream(store):
     with Tables(store) as tables:
         tables.table("given", "quality", [{"id": "a", "value": 1.0}, {"id": "b", "value": None}])
         assert list(tables.tuples("select * from given order by id", batch=1)) == [("a", 1.0), ("b", None)]
+
+
+def test_what_a_killed_session_left_is_swept_away_and_a_living_one_is_not(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / f"lucidflux-tables-{dead.pid}-x"
+    left.mkdir()
+    with Tables(store) as first, Tables(store):
+        assert not left.exists()
+        assert first.one("select 1 as x") == {"x": 1}
+        assert len(list(tmp_path.glob("lucidflux-tables-*"))) == 2
