@@ -190,37 +190,44 @@ def symmetric(luma_u8: Luma) -> bool:
 
 
 def index(rows: int) -> None:
-    """Print how long candidates and groups take among many prints, and what the index weighs."""
+    """Print how candidates and groups grow from a quarter of the prints to all, and from there by calculation."""
+    small, large = search(rows // 4), search(rows)
+    growth = {name: max(1.0, math.log(large[name] / small[name], 4)) for name in ("hits", "seconds")}
+    for many in (3_000_000, 100_000_000):
+        more = many / rows
+        hits = min(large["hits"] * more ** growth["hits"], (duplicates.MOST_PAIRED - 1) / 2 * large["postings"] * more)
+        print(
+            f"by calculation, {many:.0e} prints: {large['stored'] * more / 1e9:.0f} GB of prints, "
+            f"{large['postings'] * more:.1e} postings ({large['index'] * more / 1e9:.1f} GB of index), {hits:.1e} hits, "
+            f"{large['seconds'] * more ** growth['seconds'] / 3600:.1f} h for candidates on one such machine "
+            f"(growth: hits {growth['hits']:.2f}, time {growth['seconds']:.2f})"
+        )
+
+
+def search(rows: int) -> dict[str, float]:
+    """Time candidates and groups among made prints."""
     with tempfile.TemporaryDirectory() as folder:
         store = LocalStorage(folder)
         keys = [
             manifest.write_part(store, f"parts/{start}.parquet", "luma", made_prints(start, min(PART_ROWS, rows - start)))
             for start in range(0, rows, PART_ROWS)
         ]
-        stored = sum(store.size(key) for key in keys) / rows
         with Tables(store) as tables:
             tables.view("luma", "luma", keys)
             started = time.perf_counter()
             duplicates.candidates(tables)
-            searching = time.perf_counter() - started
+            seconds = time.perf_counter() - started
             counts = {name: tables.one(f"select count(*) as n from {name}")["n"] for name in ("postings", "hits", "candidates")}
-            scratch = tables.one("select database_size as n from pragma_database_size()")["n"]
+            blocks = tables.one("select block_size * used_blocks as n from pragma_database_size()")["n"]
             started = time.perf_counter()
             duplicates.find_groups(tables, overlap=GROUPED)
             everything = time.perf_counter() - started
             grouped = tables.one("select count(*) as n from groups")["n"]
+        stored = sum(store.size(key) for key in keys)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{rows} prints, {stored:.0f} bytes each in Parquet; {counts}; index {scratch} on disk")
-    print(f"candidates {searching:.1f} s, groups {everything:.1f} s in all, {grouped} pictures in groups, peak {peak:.0f} MiB")
-    copies = rows // COPIED
-    for many in (3_000_000, 100_000_000):
-        chance = max(0, counts["hits"] - copies * counts["postings"] / rows) * (many / rows) ** 2
-        chance = min(chance, (duplicates.MOST_PAIRED - 1) / 2 * counts["postings"] * many / rows)
-        print(
-            f"by calculation, {many:.0e} prints: {stored * many / 1e9:.0f} GB of prints, "
-            f"{counts['postings'] / rows * many:.1e} postings of 12 bytes, at most {chance:.1e} hits by chance, "
-            f"{searching / rows * many / 3600:.1f} h for candidates on one such machine"
-        )
+    print(f"{rows} prints, {stored / rows:.0f} bytes each in Parquet; {counts}; index {blocks / rows:.0f} bytes a print")
+    print(f"candidates {seconds:.1f} s, groups {everything:.1f} s in all, {grouped} pictures in groups, peak {peak:.0f} MiB")
+    return {**counts, "seconds": seconds, "index": blocks, "stored": stored}
 
 
 def made_prints(start: int, count: int) -> Iterator[dict[str, Any]]:
