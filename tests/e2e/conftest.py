@@ -25,19 +25,22 @@ SMALL = {
 """The real program with smaller numbers; 16 steps prove the way, not the model."""
 
 
-def command(home: Path, *words: str, settings: dict[str, str] = SMALL) -> list[str]:
+STAGES = "tests.e2e.stages"
+"""The stages without the flows around them: seconds where the command line takes half a minute."""
+
+
+def command(home: Path, *words: str, settings: dict[str, str] = SMALL, program: str = "flows") -> list[str]:
     sets = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    return [sys.executable, "-m", "flows", "--home", str(home), "--json", *sets, *words]
+    return [sys.executable, "-m", program, "--home", str(home), "--json", *sets, *words]
 
 
 def environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_", "LUCIDFLUX_"))}
 
 
-def run(home: Path, *words: str, settings: dict[str, str] = SMALL) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(home, *words, settings=settings), cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
-    )
+def run(home: Path, *words: str, settings: dict[str, str] = SMALL, program: str = "flows") -> subprocess.CompletedProcess[str]:
+    words = tuple(command(home, *words, settings=settings, program=program))
+    return subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
 
 
 @dataclass
@@ -90,9 +93,9 @@ def make_photos(folder: Path, count: int) -> Path:
     return folder
 
 
-def made(home: Path, *words: str, settings: dict[str, str]) -> str:
+def made(home: Path, *words: str, settings: dict[str, str], program: str = STAGES) -> str:
     """Run a verb and give the hash of the manifest that it made."""
-    done = run(home, *words, settings=settings)
+    done = run(home, *words, settings=settings, program=program)
     assert done.returncode == 0, done.stderr[-4000:]
     sha256: str = json.loads(done.stdout)["manifest"]["sha256"]
     return sha256

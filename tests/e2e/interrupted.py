@@ -11,7 +11,7 @@ from typing import TextIO
 
 import psutil
 
-from tests.e2e.conftest import ROOT, command, environment
+from tests.e2e.conftest import ROOT, STAGES, command, environment
 
 WORKERS = ("multiprocessing.spawn", "ray::answered")
 """What the command lines of workers hold: of processes, and of a Ray worker that has a job."""
@@ -20,13 +20,13 @@ WORKERS = ("multiprocessing.spawn", "ray::answered")
 class Run:
     """One command, started and not waited for."""
 
-    def __init__(self, home: Path, *words: str, settings: dict[str, str]) -> None:
+    def __init__(self, home: Path, *words: str, settings: dict[str, str], program: str = STAGES) -> None:
         self.home = home
         self.before = self._finished()
         # no pipes: an embedded server that outlives a killed command would hold them open
         self.out, self.said = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
-            command(home, *words, settings=settings),
+            command(home, *words, settings=settings, program=program),
             cwd=ROOT,
             env=environment(),
             stdout=self.out,

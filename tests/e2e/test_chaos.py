@@ -5,20 +5,27 @@ import subprocess
 
 import pytest
 
-from tests.e2e.conftest import MANY_SHARDS, made
+from tests.e2e.conftest import MANY_SHARDS, STAGES, made
 from tests.e2e.interrupted import Run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.campaign) for seed in range(1, 10))])
-def test_two_killed_parents_and_two_killed_workers_change_no_manifest(collection, tmp_path, seed):
+CASES = [
+    pytest.param(STAGES, 0),
+    *(pytest.param(STAGES, seed, marks=pytest.mark.campaign) for seed in range(1, 8)),
+    *(pytest.param("flows", seed, marks=pytest.mark.campaign) for seed in (8, 9)),
+]
+
+
+@pytest.mark.parametrize(("program", "seed"), CASES)
+def test_two_killed_parents_and_two_killed_workers_change_no_manifest(collection, tmp_path, program, seed):
     chance, home = random.Random(seed), tmp_path / "home"
     for words, expected, parts in verbs(collection):
-        killed = Run(home, *words, settings=MANY_SHARDS)
+        killed = Run(home, *words, settings=MANY_SHARDS, program=program)
         killed.at_work(chance.randint(1, parts // 2))
         killed.kill()
-        hurt = Run(home, *words, settings=MANY_SHARDS)
+        hurt = Run(home, *words, settings=MANY_SHARDS, program=program)
         chance.choice(hurt.at_work(chance.randint(1, parts // 4))).kill()
         assert hurt.manifest() == expected
 

@@ -257,6 +257,7 @@ def lpips_by_hand(features, linear, *images_u8):
 
 @pytest.mark.e2e
 @pytest.mark.parametrize(("name", "needed"), [("musiq", "musiq-koniq"), ("nima", "nima-ava"), ("maniqa", "maniqa-koniq")])
+@pytest.mark.campaign
 def test_large_networks_are_filled_from_their_file_alone(name, needed, tmp_path, no_network):
     made = made_checkpoint(name, tmp_path)
     network = loading.build(name, {needed: made}, "cpu")
