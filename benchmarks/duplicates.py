@@ -1,7 +1,7 @@
 """What prints find and what they wrongly join, what they cost, and how the index over them grows.
 
     python -m benchmarks.duplicates recall --photos FOLDER [FOLDER …]
-    python -m benchmarks.duplicates wrong  --photos FOLDER [FOLDER …] [--pictures 10000]
+    python -m benchmarks.duplicates wrong  --photos FOLDER [FOLDER …] [--pictures 10000] [--first SEED]
     python -m benchmarks.duplicates index  [--rows 100000]
 
 `recall` changes each photo in known ways and asks for groups and leaks of them all at once. `wrong` makes pictures of
@@ -150,13 +150,13 @@ def found(taken: dict[str, bytes], changed: dict[str, bytes]) -> tuple[set[str],
     return grouped, {name for name in taken if leaking.get(f"{name} changed") == name}
 
 
-def wrong(folders: list[Path], count: int) -> None:
+def wrong(folders: list[Path], count: int, first: int) -> None:
     """Print how many of many made pictures stand in a group without sharing content with anything there."""
     taken: dict[str, bytes] = {}
     pieces: dict[str, made_pictures.Pieces] = {}
     spent = 0.0
     originals = {name: luma_u8 for name, luma_u8 in photos(folders).items() if not symmetric(luma_u8)}
-    for number, (kind, luma_u8, parts) in enumerate(made_pictures.pictures(originals, count)):
+    for number, (kind, luma_u8, parts) in enumerate(made_pictures.pictures(originals, count, first)):
         name = f"{kind} {number:06d}"
         started = time.perf_counter()
         taken[name] = prints.fingerprint(luma_u8)
@@ -265,6 +265,7 @@ def main() -> None:
     parser.add_argument("what", choices=("recall", "wrong", "index"))
     parser.add_argument("--photos", type=Path, nargs="+", default=[])
     parser.add_argument("--pictures", type=int, default=10_000)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first made picture")
     parser.add_argument("--rows", type=int, default=100_000)
     given = parser.parse_args()
     cv2.setNumThreads(1)
@@ -273,7 +274,7 @@ def main() -> None:
     if given.what == "recall":
         recall(given.photos)
     elif given.what == "wrong":
-        wrong(given.photos, given.pictures)
+        wrong(given.photos, given.pictures, given.first)
     else:
         index(given.rows)
 

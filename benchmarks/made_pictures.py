@@ -47,10 +47,10 @@ def _seen(pieces: Pieces, others: Pieces) -> float:
     return total
 
 
-def pictures(photos: dict[str, Luma], count: int) -> Iterator[tuple[str, Luma, Pieces]]:
-    """Make pictures of every kind in turn, (kind, luma, pieces); cuts and mosaics only where there are photos."""
+def pictures(photos: dict[str, Luma], count: int, first: int = 0) -> Iterator[tuple[str, Luma, Pieces]]:
+    """Make pictures of every kind in turn, (kind, luma, pieces); without photos no cuts and mosaics."""
     kinds = list(DRAWINGS.items())
-    for number in range(count):
+    for number in range(first, first + count):
         generator = np.random.default_rng(number)
         if photos and number % 2 == 0:
             kind, (luma_u8, pieces) = (
