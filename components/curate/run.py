@@ -111,14 +111,14 @@ def measure(tables: Tables, means: Means) -> list[str]:
 
 def _relate(tables: Tables, store: Storage, settings: CurateSettings, keys: list[str]) -> None:
     """Make `groups` and `leaks`, or find them from an earlier run over the same prints."""
-    named = content_hash(sorted(keys), settings.duplicate_overlap)
+    named = content_hash(OPERATOR, sorted(keys), settings.duplicate_overlap)
     _remembered(tables, store, "groups", named, lambda: duplicates.find_groups(tables, overlap=settings.duplicate_overlap))
     benchmarks = [record.model_dump(mode="json") for record in registered.registered(store)]
     if not benchmarks:
         tables.table("leaks", "leaks")
         return
     registered.fill(tables, store)
-    named = content_hash(sorted(keys), settings.leak_overlap, benchmarks)
+    named = content_hash(OPERATOR, sorted(keys), settings.leak_overlap, benchmarks)
     _remembered(tables, store, "leaks", named, lambda: leaks.find_leaks(tables, overlap=settings.leak_overlap))
 
 
