@@ -19,6 +19,8 @@ from components.errors import WeightsError
 from components.imaging import codec, iqa
 from components.imaging.iqa import loading, scoring
 
+pytestmark = pytest.mark.e2e
+
 WEIGHED = [name for name, metric in iqa.METRICS.items() if metric.weights]
 SIDE_PX = 256
 BATCH_TOLERANCE = 1e-5
@@ -255,7 +257,6 @@ def lpips_by_hand(features, linear, *images_u8):
     return sum(float((weight * (first - second) ** 2).sum(1).mean()) for weight, first, second in pairs)
 
 
-@pytest.mark.e2e
 @pytest.mark.parametrize(("name", "needed"), [("musiq", "musiq-koniq"), ("nima", "nima-ava"), ("maniqa", "maniqa-koniq")])
 @pytest.mark.campaign
 def test_large_networks_are_filled_from_their_file_alone(name, needed, tmp_path, no_network):
