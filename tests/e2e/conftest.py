@@ -97,7 +97,7 @@ def made(home: Path, *words: str, settings: dict[str, str], program: str = STAGE
     """Run a verb and give the hash of the manifest that it made."""
     done = run(home, *words, settings=settings, program=program)
     assert done.returncode == 0, done.stderr[-4000:]
-    sha256: str = json.loads(done.stdout)["manifest"]["sha256"]
+    sha256: str = json.loads(done.stdout.splitlines()[-1])["manifest"]["sha256"]
     return sha256
 
 

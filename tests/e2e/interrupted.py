@@ -58,7 +58,7 @@ class Run:
     def manifest(self) -> str:
         """Wait for the end and give the hash of the manifest."""
         assert self.process.wait() == 0, self._read(self.said)
-        sha256: str = json.loads(self._read(self.out))["manifest"]["sha256"]
+        sha256: str = json.loads(self._read(self.out).splitlines()[-1])["manifest"]["sha256"]
         return sha256
 
     def _read(self, file: TextIO) -> str:
