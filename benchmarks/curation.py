@@ -1,11 +1,11 @@
 """What curation costs beside the work itself, how its memory grows with the rows, and millions of rows.
 
-    python -m benchmarks.curation overhead --photos FOLDER [--pictures 10000]
+    python -m benchmarks.curation overhead [--pictures 10000]
     python -m benchmarks.curation memory   [--rows 1000 10000 100000]
     python -m benchmarks.curation select   [--rows 3000000]
 
-`overhead` cuts JPEGs out of real photos, then times curation with one and with two workers beside a bare process pool that
-does the same scoring and nothing else. `memory` and `select` make manifests whose scores are there already, so that what
+`overhead` draws pictures that share nothing, then times curation with one and with two workers beside a bare process pool
+that does the same scoring and nothing else. `memory` and `select` make manifests whose scores are there already, so that what
 is measured is the joining, judging, checking and writing of rows; each size runs in a process of its own.
 """
 
@@ -27,6 +27,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks import made_pictures
 from components.backends.shards import read_spans, write_shard
 from components.backends.storage import LocalStorage, open_storage
 from components.backends.tables import Tables
@@ -53,18 +54,15 @@ def version(handle: Manifest) -> DatasetVersion:
     return DatasetVersion(name="made", dvc_md5="", files=0, bytes=0, manifest=handle, expectations=checked, git_revision="")
 
 
-def cut_photos(photos: Path, folder: Path, count: int) -> None:
-    """Write JPEG crops of real photos, each a little different."""
-    generator = np.random.default_rng(0)
-    sources = [codec.decode(path.read_bytes()).image_u8 for path in sorted(photos.iterdir())]
-    sources = [source for source in sources if min(source.shape[:2]) > SIDE_PX]
+def draw_pictures(folder: Path, count: int) -> None:
+    """Write JPEGs that share nothing, since copies of one another would cost time that depends on how many there are."""
+    draws = [draw for name, draw in made_pictures.DRAWINGS.items() if name != "blank"]
     folder.mkdir(parents=True)
     for number in range(count):
-        source = sources[number % len(sources)]
-        top, left = (int(generator.integers(0, side - SIDE_PX)) for side in source.shape[:2])
-        crop = source[top : top + SIDE_PX, left : left + SIDE_PX]
-        noisy = np.clip(crop.astype(np.int16) + generator.integers(-2, 3, crop.shape, dtype=np.int16), 0, 255).astype(np.uint8)
-        cv2.imwrite(str(folder / f"{number:06d}.jpg"), noisy[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+        generator = np.random.default_rng(number)
+        large = cv2.resize(draws[number % len(draws)](generator), (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_CUBIC)
+        tinted = np.rint(large[..., None] * generator.uniform(0.6, 1, 3)).astype(np.uint8)
+        (folder / f"{number:06d}.jpg").write_bytes(codec.encode_jpeg(tinted, 90))
 
 
 def bare(job: score.LumaJob) -> int:
@@ -74,10 +72,10 @@ def bare(job: score.LumaJob) -> int:
     return sum(bool(score.measured(data)) for data in contents)
 
 
-def overhead(photos: Path, pictures: int) -> None:
+def overhead(pictures: int) -> None:
     """Time curation and the bare pool over the same pictures."""
     with tempfile.TemporaryDirectory() as folder:
-        cut_photos(photos, Path(folder) / "photos", pictures)
+        draw_pictures(Path(folder) / "photos", pictures)
         settings = CurateSettings(quality_metric=METRIC, blur_minimum=0, flat_share_maximum=1, keep_share=0.5)
         store = LocalStorage(Path(folder) / "objects")
         started = time.perf_counter()
@@ -234,12 +232,11 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("overhead", "memory", "select"))
-    parser.add_argument("--photos", type=Path)
     parser.add_argument("--pictures", type=int, default=10_000)
     parser.add_argument("--rows", type=int, nargs="+")
     chosen = parser.parse_args()
     if chosen.what == "overhead":
-        overhead(chosen.photos, chosen.pictures)
+        overhead(chosen.pictures)
         return
     for rows in chosen.rows or ([1000, 10_000, 100_000] if chosen.what == "memory" else [3_000_000]):
         with tempfile.TemporaryDirectory() as folder:
