@@ -15,6 +15,16 @@ KINDS = ("500", "503", "reset", "lost", "cut")
 """Two refusals; a connection reset before and one after the work was done; a body that ends in the middle."""
 
 
+def credentials(endpoint: str) -> dict[str, str]:
+    """Environment that leads boto3 to a server of ours."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
 class Faulty:
     """A WSGI layer; which answers it spoils depends on the request and on how often it came, not on time or threads."""
 

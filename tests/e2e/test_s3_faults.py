@@ -4,7 +4,7 @@ import boto3
 import pytest
 
 from tests.e2e.conftest import MANY_SHARDS, made
-from tests.faulty_s3 import KINDS, serving
+from tests.faulty_s3 import KINDS, credentials, serving
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
@@ -12,12 +12,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 @pytest.fixture
 def faulty(monkeypatch):
     with serving(share=0, seed=1) as (endpoint, layer):
-        for name, value in {
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }.items():
+        for name, value in credentials(endpoint).items():
             monkeypatch.setenv(name, value)
         boto3.client("s3").create_bucket(Bucket="objects")
         layer.share = 0.2

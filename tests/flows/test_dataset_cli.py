@@ -275,24 +275,10 @@ def test_a_version_that_is_pulled_into_a_home_can_be_shown_explained_and_curated
 
 
 @pytest.mark.e2e
-def test_a_version_is_pulled_from_s3(lucidflux, home, tmp_path, monkeypatch):
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    try:
-        import boto3
-
-        boto3.client("s3").create_bucket(Bucket="remote")
-        curation = pinned(home, "s3://remote/dvc")
-        words = ("--set", "backend.dvc_remote=s3://remote/dvc", "dataset", "pull", curation.manifest.sha256[:12])
-        told = lucidflux(*words, "--out", tmp_path / "out")
-        assert told.exit_code == 0, told.stderr
-        assert file_sha256(tmp_path / "out" / "curated.parquet") == curation.manifest.sha256
-    finally:
-        server.stop()
+def test_a_version_is_pulled_from_s3(lucidflux, home, tmp_path, s3):
+    remote = f"s3://{s3}/dvc"
+    curation = pinned(home, remote)
+    words = ("--set", f"backend.dvc_remote={remote}", "dataset", "pull", curation.manifest.sha256[:12])
+    told = lucidflux(*words, "--out", tmp_path / "out")
+    assert told.exit_code == 0, told.stderr
+    assert file_sha256(tmp_path / "out" / "curated.parquet") == curation.manifest.sha256

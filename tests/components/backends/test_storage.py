@@ -8,7 +8,6 @@ from components.backends import s3 as s3_storage
 from components.backends.storage import LocalStorage, open_storage
 from components.errors import StorageError
 from tests import faulty_s3
-from tests.faulty_s3 import serving
 
 
 def test_a_put_object_is_read_whole_and_in_part(tmp_path):
@@ -75,37 +74,18 @@ def test_an_unknown_scheme_is_refused():
         open_storage("gs://bucket")
 
 
-@pytest.fixture(scope="module")
-def faulty():
-    with serving(share=0) as (endpoint, layer):
-        yield endpoint, layer
-
-
 @pytest.fixture
-def s3(faulty, monkeypatch, tmp_path):
-    import boto3
-
-    endpoint, layer = faulty
-    for name, value in {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(layer, "share", 0.0)
+def s3(s3, monkeypatch, tmp_path):
     monkeypatch.setattr(s3_storage, "BACK_OFF_S", 0.002)
-    bucket = tmp_path.name.replace("_", "-").lower()[-60:].strip("-")  # part of what decides the faults: the same each time
-    boto3.client("s3").create_bucket(Bucket=bucket)
-    return open_storage(f"s3://{bucket}/prefix", cache=tmp_path / "cache")
+    return open_storage(f"s3://{s3}/prefix", cache=tmp_path / "cache")
 
 
 @pytest.fixture
-def spoil(faulty, monkeypatch):
+def spoil(s3_server, monkeypatch):
     """Spoil a share of the answers, or only those of one kind, from now on."""
 
     def begin(share, *kinds):
-        _, layer = faulty
+        _, layer = s3_server
         layer.spoilt.clear()
         layer.requests.clear()
         monkeypatch.setattr(faulty_s3, "KINDS", kinds or faulty_s3.KINDS)

@@ -203,31 +203,17 @@ def test_the_command_line_tool_understands_the_workspace(tmp_path):
     assert "in sync" in done.stdout
 
 
-@pytest.mark.e2e
-def test_a_version_goes_through_s3(tmp_path, monkeypatch):
-    from moto.server import ThreadedMotoServer
+def test_a_version_goes_through_s3(tmp_path, s3):
+    import boto3
 
-    server = ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    try:
-        import boto3
-
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="remote")
-        made = version(tmp_path, "x", "y", remote="s3://remote/dvc")
-        pull_version(made, workspace=tmp_path / "w", remote="s3://remote/dvc", target=tmp_path / "out")
-        assert file_sha256(tmp_path / "out" / "images.parquet") == made.manifest.sha256
-        keys = [item["Key"] for item in client.list_objects_v2(Bucket="remote")["Contents"]]
-        for key in keys:
-            client.delete_object(Bucket="remote", Key=key)
-        version(tmp_path, "x", "y", remote="s3://remote/dvc")
-        assert [item["Key"] for item in client.list_objects_v2(Bucket="remote")["Contents"]] == keys
-        with pytest.raises(VersionError):
-            version(tmp_path, "x", remote="s3://no-such-bucket/dvc")
-    finally:
-        server.stop()
+    remote, client = f"s3://{s3}/dvc", boto3.client("s3")
+    made = version(tmp_path, "x", "y", remote=remote)
+    pull_version(made, workspace=tmp_path / "w", remote=remote, target=tmp_path / "out")
+    assert file_sha256(tmp_path / "out" / "images.parquet") == made.manifest.sha256
+    keys = [item["Key"] for item in client.list_objects_v2(Bucket=s3)["Contents"]]
+    for key in keys:
+        client.delete_object(Bucket=s3, Key=key)
+    version(tmp_path, "x", "y", remote=remote)
+    assert [item["Key"] for item in client.list_objects_v2(Bucket=s3)["Contents"]] == keys
+    with pytest.raises(VersionError):
+        version(tmp_path, "x", remote="s3://no-such-bucket/dvc")

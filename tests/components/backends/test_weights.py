@@ -281,20 +281,5 @@ def test_an_s3_mirror_serves_as_a_folder_does(shelf, mirror, s3_mirror):
 
 
 @pytest.fixture
-def s3_mirror(monkeypatch):
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    boto3.client("s3").create_bucket(Bucket="weights")
-    yield "s3://weights/pinned"
-    server.stop()
+def s3_mirror(s3):
+    return f"s3://{s3}/pinned"

@@ -1,5 +1,3 @@
-import os
-
 import pytest
 
 from components.errors import SourceError
@@ -10,74 +8,54 @@ from tests.components.ingest.test_tars import make_tar
 SETTINGS = IngestSettings()
 
 
-@pytest.fixture(scope="module")
-def endpoint():
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+@pytest.fixture
+def bucket(s3):
+    return s3
 
 
 @pytest.fixture
-def s3(endpoint, monkeypatch):
+def client(bucket):
     import boto3
 
-    for name, value in {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
     return boto3.client("s3")
-
-
-@pytest.fixture
-def bucket(s3, request):
-    name = f"photos-{os.getpid()}-{abs(hash(request.node.name)) % 10**9}"
-    s3.create_bucket(Bucket=name)
-    return name
 
 
 def read(source):
     return {got.entry.origin: got.data or got.reason for got in source.read(list(source.entries()))}
 
 
-def test_a_prefix_lists_everything_but_hidden_objects_and_notes(s3, bucket):
+def test_a_prefix_lists_everything_but_hidden_objects_and_notes(client, bucket):
     for key in ("p/b.jpg", "p/sub/a.png", "p/labels.csv", "p/.hidden.png", "p/.d/c.png", "p/sub/", "elsewhere/x.jpg", "pp/y.jpg"):
-        s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
+        client.put_object(Bucket=bucket, Key=key, Body=key.encode())
     source = open_source(f"s3://{bucket}/p?licence=CC0", SETTINGS)
     assert read(source) == {"b.jpg": b"p/b.jpg", "sub/a.png": b"p/sub/a.png"}
     assert (source.about.name, source.about.licence) == ("p", "CC0")
 
 
-def test_more_objects_than_one_page_are_listed_once_each_in_order(s3, bucket, monkeypatch):
+def test_more_objects_than_one_page_are_listed_once_each_in_order(client, bucket, monkeypatch):
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "3")
     for number in range(10):
-        s3.put_object(Bucket=bucket, Key=f"{number}.jpg", Body=b"x")
-    assert len(s3.list_objects_v2(Bucket=bucket)["Contents"]) == 3
+        client.put_object(Bucket=bucket, Key=f"{number}.jpg", Body=b"x")
+    assert len(client.list_objects_v2(Bucket=bucket)["Contents"]) == 3
     origins = [entry.origin for entry in open_source(f"s3://{bucket}", SETTINGS).entries()]
     assert origins == [f"{number}.jpg" for number in range(10)]
 
 
-def test_the_stamp_changes_with_the_content(s3, bucket):
+def test_the_stamp_changes_with_the_content(client, bucket):
     source = open_source(f"s3://{bucket}", SETTINGS)
-    s3.put_object(Bucket=bucket, Key="a.jpg", Body=b"1")
+    client.put_object(Bucket=bucket, Key="a.jpg", Body=b"1")
     (before,) = source.entries()
-    s3.put_object(Bucket=bucket, Key="a.jpg", Body=b"2")
+    client.put_object(Bucket=bucket, Key="a.jpg", Body=b"2")
     (after,) = source.entries()
     assert before.stamp != after.stamp
 
 
-def test_an_object_over_the_limit_or_gone_fails_alone(s3, bucket):
+def test_an_object_over_the_limit_or_gone_fails_alone(client, bucket):
     for key, size in (("big.jpg", 10), ("edge.jpg", 9), ("gone.jpg", 1)):
-        s3.put_object(Bucket=bucket, Key=key, Body=b"x" * size)
+        client.put_object(Bucket=bucket, Key=key, Body=b"x" * size)
     source = open_source(f"s3://{bucket}", IngestSettings(max_bytes=9))
     entries = list(source.entries())
-    s3.delete_object(Bucket=bucket, Key="gone.jpg")
+    client.delete_object(Bucket=bucket, Key="gone.jpg")
     assert [got.data or got.reason for got in source.read(entries)] == ["too_many_bytes", b"x" * 9, "unreadable"]
 
 
@@ -92,19 +70,19 @@ def test_an_empty_prefix_says_so(bucket):
         list(open_source(f"s3://{bucket}/nothing", SETTINGS).entries())
 
 
-def test_a_bucket_that_goes_away_is_not_the_fault_of_the_pictures(s3, bucket):
-    s3.put_object(Bucket=bucket, Key="a.jpg", Body=b"1")
+def test_a_bucket_that_goes_away_is_not_the_fault_of_the_pictures(client, bucket):
+    client.put_object(Bucket=bucket, Key="a.jpg", Body=b"1")
     source = open_source(f"s3://{bucket}", SETTINGS)
     entries = list(source.entries())
-    s3.delete_object(Bucket=bucket, Key="a.jpg")
-    s3.delete_bucket(Bucket=bucket)
+    client.delete_object(Bucket=bucket, Key="a.jpg")
+    client.delete_bucket(Bucket=bucket)
     with pytest.raises(SourceError, match="go on"):
         list(source.read(entries))
 
 
-def test_tars_in_a_bucket_are_read_by_range(s3, bucket, tmp_path):
+def test_tars_in_a_bucket_are_read_by_range(client, bucket, tmp_path):
     make_tar(tmp_path / "a.tar", ("1.jpg", b"one" * 99), ("1.json", b'{"licence": "CC0"}'), ("2.jpg", b"two" * 50_000))
-    s3.upload_file(str(tmp_path / "a.tar"), bucket, "set/a.tar")
+    client.upload_file(str(tmp_path / "a.tar"), bucket, "set/a.tar")
     source = open_source(f"tar:s3://{bucket}/set", SETTINGS)
     assert read(source) == {"a.tar/1.jpg": b"one" * 99, "a.tar/2.jpg": b"two" * 50_000}
     assert next(source.entries()).licence == "CC0"
