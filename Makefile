@@ -32,11 +32,12 @@ quickstart: install
 check: install
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
+# one thread each: the tests fill the cores between them
 unit: install
-	@$(BIN)/pytest -m "not e2e and not gpu and not campaign"
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m "not e2e and not gpu and not campaign"
 
-test: check
-	@$(BIN)/pytest -m "not campaign"
+test: check unit
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not campaign and (e2e or gpu)"
 
 parity: install
 	@MKL_CBWR=COMPATIBLE $(BIN)/python -m models.parity tests/golden --out .lucidflux/parity.safetensors

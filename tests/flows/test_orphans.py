@@ -3,8 +3,11 @@ import sys
 import time
 
 import psutil
+import pytest
 
 from flows.orphans import SERVER, end_orphans
+
+pytestmark = pytest.mark.e2e
 
 # stands for the server: same words on the command line, same environment, does nothing
 SLEEPER = "import time; time.sleep(60)"

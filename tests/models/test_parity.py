@@ -31,6 +31,7 @@ def outputs(tmp_path_factory):
     return load_file(out)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("name", EXPECTED)
 def test_every_output_is_the_released_one(outputs, name):
     assert parity.difference(outputs[name], EXPECTED[name]) <= parity.TOLERANCE[name.partition("/")[0]]

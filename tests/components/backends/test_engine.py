@@ -25,6 +25,8 @@ from tests.components.backends.shard_functions import (
     use_up_time,
 )
 
+pytestmark = pytest.mark.e2e
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -95,6 +95,7 @@ def spoil(s3_server, monkeypatch):
     return begin
 
 
+@pytest.mark.e2e
 def test_s3_offers_what_a_folder_offers(s3, tmp_path):
     (tmp_path / "file").write_bytes(b"from disk")
     s3.put("a/x", b"0123456789")
@@ -112,6 +113,7 @@ def test_s3_offers_what_a_folder_offers(s3, tmp_path):
         s3.read("a/z")
 
 
+@pytest.mark.e2e
 def test_copies_without_a_cache_go_with_the_storage(s3):
     s3.put("x", b"0123")
     storage = open_storage(s3.root)
@@ -122,6 +124,7 @@ def test_copies_without_a_cache_go_with_the_storage(s3):
     assert not copy.exists()
 
 
+@pytest.mark.e2e
 def test_a_range_past_the_end_is_refused_by_s3_too(s3):
     s3.put("x", b"0123")
     with pytest.raises(StorageError, match="cut"):
@@ -130,6 +133,7 @@ def test_a_range_past_the_end_is_refused_by_s3_too(s3):
         s3.read_range("x", 4, 1)
 
 
+@pytest.mark.e2e
 def test_a_fifth_of_spoilt_answers_changes_nothing(s3, spoil, monkeypatch):
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "7")
     layer = spoil(0.2)
@@ -148,6 +152,7 @@ def test_a_fifth_of_spoilt_answers_changes_nothing(s3, spoil, monkeypatch):
     assert 0.15 < layer.spoilt.total() / layer.requests.total() < 0.25
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("kind", ["lost", "cut", "503"])
 def test_a_large_file_goes_and_comes_in_pieces_under_faults(s3, spoil, tmp_path, monkeypatch, kind):
     monkeypatch.setattr(s3_storage, "PIECE_BYTES", 5 << 20)
@@ -159,6 +164,7 @@ def test_a_large_file_goes_and_comes_in_pieces_under_faults(s3, spoil, tmp_path,
     assert layer.spoilt.total() > 1
 
 
+@pytest.mark.e2e
 def test_a_lost_answer_to_the_end_of_an_upload_does_no_harm(s3, tmp_path, monkeypatch):
     monkeypatch.setattr(s3_storage, "PIECE_BYTES", 5 << 20)
     (tmp_path / "large").write_bytes(bytes(6 << 20))
@@ -174,6 +180,7 @@ def test_a_lost_answer_to_the_end_of_an_upload_does_no_harm(s3, tmp_path, monkey
     assert s3.size("large") == 6 << 20
 
 
+@pytest.mark.e2e
 def test_a_large_file_that_cannot_go_leaves_nothing(s3, tmp_path, monkeypatch):
     monkeypatch.setattr(s3_storage, "PIECE_BYTES", 1 << 10)  # smaller than S3 takes
     (tmp_path / "large").write_bytes(bytes(5 << 10))
@@ -183,6 +190,7 @@ def test_a_large_file_that_cannot_go_leaves_nothing(s3, tmp_path, monkeypatch):
     assert not s3.client.list_multipart_uploads(Bucket=s3.bucket).get("Uploads")
 
 
+@pytest.mark.e2e
 def test_an_object_that_changes_while_it_is_copied_is_refused(s3, tmp_path, monkeypatch):
     monkeypatch.setattr(s3_storage, "PIECE_BYTES", 4)
     s3.put("x", b"old content")
@@ -193,6 +201,7 @@ def test_an_object_that_changes_while_it_is_copied_is_refused(s3, tmp_path, monk
         next(pieces)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("kind", ["500", "reset", "cut"])
 def test_a_service_that_stays_away_is_a_sentence_after_the_last_try(s3, spoil, kind):
     s3.put("x", b"0123")
@@ -202,6 +211,7 @@ def test_a_service_that_stays_away_is_a_sentence_after_the_last_try(s3, spoil, k
     assert layer.requests.total() == s3_storage.TRIES
 
 
+@pytest.mark.e2e
 def test_what_will_not_pass_is_asked_for_once(s3, spoil):
     layer = spoil(0.0)
     with pytest.raises(StorageError, match="Was the home or the bucket changed"):

@@ -203,6 +203,7 @@ def test_the_command_line_tool_understands_the_workspace(tmp_path):
     assert "in sync" in done.stdout
 
 
+@pytest.mark.e2e
 def test_a_version_goes_through_s3(tmp_path, s3):
     import boto3
 

@@ -271,6 +271,7 @@ def test_every_pin_names_its_files_licence_and_contents():
         assert all(len(file.sha256) in (0, 64) for file in pin.files)
 
 
+@pytest.mark.e2e
 def test_an_s3_mirror_serves_as_a_folder_does(shelf, mirror, s3_mirror):
     store = open_storage(s3_mirror)
     store.put_file("net/net.safetensors", mirror / "net" / "net.safetensors")

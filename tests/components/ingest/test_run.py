@@ -14,6 +14,8 @@ from components.ingest.settings import IngestSettings
 from components.ingest.source import About, Entry, Fetched
 from components.ingest.sources import open_source
 
+pytestmark = pytest.mark.e2e
+
 SETTINGS = IngestSettings(shard_bytes=2000)
 
 

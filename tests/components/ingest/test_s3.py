@@ -5,6 +5,8 @@ from components.ingest.settings import IngestSettings
 from components.ingest.sources import open_source
 from tests.components.ingest.test_tars import make_tar
 
+pytestmark = pytest.mark.e2e
+
 SETTINGS = IngestSettings()
 
 

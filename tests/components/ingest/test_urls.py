@@ -13,6 +13,8 @@ from components.ingest.urls import UrlSource
 from components.ingest.web import REASONS
 from tests.components.ingest.web_site import PICTURE, Site
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture
 def site():
