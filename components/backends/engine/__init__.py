@@ -14,7 +14,7 @@ from components.backends.engine import cluster, processes
 from components.backends.engine.processes import Trials
 from components.records import Progress, quiet
 
-__all__ = ["Trials", "how_it_died", "map_shards"]
+__all__ = ["Trials", "map_shards"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -76,13 +76,3 @@ def _finished(
     else:
         for number, job in enumerate(jobs):
             yield number, function(job)
-
-
-def how_it_died(function: Callable[[Job], object], job: Job) -> int | None:
-    """Call a function in a process of its own and say what that process ended with when the call killed it.
-
-    Returns:
-        None when the call returned or raised; else the exit code, minus the signal's number where one killed it.
-    """
-    with Trials() as trials:
-        return trials.died(function, job)

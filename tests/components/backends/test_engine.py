@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from components.backends.engine import Trials, how_it_died, map_shards
+from components.backends.engine import Trials, map_shards
 from components.errors import DecodeError, SettingsError, WorkerError
 from tests.components.backends.shard_functions import (
     die_at_two,
@@ -112,14 +112,11 @@ def test_what_a_dead_worker_left_in_its_temporary_folder_goes_with_it():
     assert not [path for path in Path(tempfile.gettempdir()).glob("lucidflux-worker-*") if str(path) in paths[0] + paths[2]]
 
 
-def test_how_it_died_gives_the_exit_code():
-    assert how_it_died(die_at_two, 2) == 9
-
-
 def test_trials_tell_death_from_an_answer():
     with Trials() as trials:
         assert trials.died(double, 1) is None
         assert trials.died(fail, 1) is None
+        assert trials.died(die_at_two, 2) == 9
         assert trials.died(use_up_time, 1) == -signal.SIGXCPU
         assert trials.died(double, 1) is None
 
