@@ -56,7 +56,7 @@ def version(handle: Manifest) -> DatasetVersion:
 
 def draw_pictures(folder: Path, count: int) -> None:
     """Write JPEGs that share nothing, since copies of one another would cost time that depends on how many there are."""
-    draws = [draw for name, draw in made_pictures.DRAWINGS.items() if name != "blank"]
+    draws = made_pictures.clouds, made_pictures.shapes, made_pictures.cells
     folder.mkdir(parents=True)
     for number in range(count):
         generator = np.random.default_rng(number)
