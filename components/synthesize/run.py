@@ -9,10 +9,10 @@ from components.backends.storage import open_storage
 from components.backends.tables import Tables
 from components.errors import ContractError
 from components.imaging.degrade import recipe
-from components.records import Curation, PairSet, Progress, canonical_json, content_hash, quiet
+from components.records import Curation, PairSet, Progress, content_hash, quiet
 from components.synthesize.settings import SynthesizeSettings
 
-OPERATOR = "synthesize-1"
+OPERATOR = "synthesize-2"
 
 
 def synthesize(curation: Curation, settings: SynthesizeSettings, *, objects: str, progress: Progress = quiet) -> PairSet:
@@ -43,7 +43,7 @@ def synthesize(curation: Curation, settings: SynthesizeSettings, *, objects: str
     pairs: list[dict[str, Any]] = []
     for done, row in enumerate(rows):
         for epoch in range(settings.epochs):
-            drawn = canonical_json(recipe.draw(settings.seed, row["id"], epoch, degradation))
+            drawn = recipe.draw(settings.seed, row["id"], epoch, degradation).pack()
             pairs.append(
                 {
                     "id": content_hash(row["id"], epoch, drawn),

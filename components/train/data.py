@@ -59,7 +59,7 @@ class PairPixels:
                 "Expected training pairs, the manifest has none. Curate more pictures or lower curate.minimum settings."
             )
         self.store, self.rows = store, rows
-        self.recipes = [Recipe.model_validate_json(row["recipe"]) for row in rows]
+        self.recipes = [Recipe.unpack(row["recipe"]) for row in rows]
         sides = {made.crop_px for made in self.recipes}
         expected = {crop_px} if crop_px else sides
         if len(sides) != 1 or sides != expected or None in sides:

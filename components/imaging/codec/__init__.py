@@ -9,7 +9,7 @@ from components.imaging.codec.clock import time_limit
 from components.imaging.codec.keeping import Source, source
 from components.imaging.codec.opening import REASONS, STORED, Limits, decodes_heif
 from components.imaging.codec.reading import Image, Picture, decode, identify, luma
-from components.imaging.codec.writing import ENCODERS, check_size, encode_jpeg, encode_png, render
+from components.imaging.codec.writing import ENCODERS, check_size, encode_jpeg, encode_png, libjpeg_version, render
 
 __all__ = [
     "ENCODERS",
@@ -25,6 +25,7 @@ __all__ = [
     "encode_jpeg",
     "encode_png",
     "identify",
+    "libjpeg_version",
     "luma",
     "render",
     "source",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import PIL.features
 import PIL.Image
 
 from components.errors import lookup
@@ -41,6 +42,11 @@ def encode_jpeg(image_u8: Image, quality: int) -> bytes:
         quality: 1..100.
     """
     return _saved(image_u8, "JPEG", {"quality": quality, "subsampling": "4:2:0"})
+
+
+def libjpeg_version() -> str:
+    """Version of the library behind JPEG, as Pillow bundles it."""
+    return str(PIL.features.version("libjpeg_turbo") or PIL.features.version("jpg"))
 
 
 def check_size(source: Source, kind: str) -> None:

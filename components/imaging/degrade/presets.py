@@ -14,13 +14,13 @@ from pydantic import Field
 
 from components.errors import lookup
 from components.imaging.degrade.blur import Blur
+from components.imaging.degrade.drawing import Range, between
 from components.imaging.degrade.jpeg import Jpeg
 from components.imaging.degrade.noise import Noise
 from components.imaging.degrade.operators import Step
 from components.imaging.degrade.resize import Resize
+from components.imaging.degrade.two_stage import KernelSettings, NoiseSettings, ResizeSettings, TwoStage
 from components.records import Settings
-
-Range = tuple[float, float]
 
 
 class OneStage(Settings):
@@ -47,9 +47,9 @@ class OneStage(Settings):
         blur, shrink, sigma, quality = generator.random(4).tolist()
         low, high = self.jpeg_quality
         return (
-            Blur(sigma_px=_between(self.blur_sigma_px, blur)),
-            Resize(scale=round(1 / _between(self.shrink, shrink), 6), mode="area"),
-            Noise(sigma_u8=_between(self.noise_sigma_u8, sigma), seed=int(generator.integers(2**32))),
+            Blur(sigma_px=between(self.blur_sigma_px, blur)),
+            Resize(scale=round(1 / between(self.shrink, shrink), 6), mode="area"),
+            Noise(sigma_u8=between(self.noise_sigma_u8, sigma), seed=int(generator.integers(2**32))),
             Jpeg(quality=low + int(quality * (high - low + 1))),
             Resize(scale=None, mode="bicubic"),
         )
@@ -62,14 +62,31 @@ class DegradeSettings(Settings):
     """Side of the random HQ crop; None takes the whole picture. A smaller picture is an error."""
     flip_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the draws that are mirrored."""
-    variants: tuple[OneStage, ...]
+    variants: tuple[Annotated[OneStage | TwoStage, Field(discriminator="kind")], ...]
     """One is drawn per pair, with the frequencies of their shares."""
 
 
 _HEAVY = OneStage(noise_sigma_u8=(25.0, 50.0), jpeg_quality=(30, 90))
 _NEAR_CLEAN = OneStage(blur_sigma_px=(0.0, 0.3), shrink=(1.0, 1.0), noise_sigma_u8=(0.0, 3.0), jpeg_quality=(85, 95))
+_MILD = TwoStage(
+    blur_1=KernelSettings(sigma_px=(0.2, 1.2)),
+    blur_2=KernelSettings(sigma_px=(0.2, 0.8)),
+    resize_1=ResizeSettings(up_share=0.1, down_share=0.5, up=(1.0, 1.2), down=(0.5, 1.0)),
+    resize_2=ResizeSettings(up_share=0.1, down_share=0.4, up=(1.0, 1.1), down=(0.6, 1.0)),
+    noise_1=NoiseSettings(sigma_u8=(1.0, 10.0), poisson_scale=(0.05, 1.0)),
+    noise_2=NoiseSettings(sigma_u8=(1.0, 6.0), poisson_scale=(0.05, 0.6)),
+    jpeg_quality_1=(70, 95),
+    jpeg_quality_2=(70, 95),
+    end_part=0.5,
+)
 
 PRESETS: Mapping[str, DegradeSettings] = {
+    # DreamClear (arXiv 2410.18666), whose degradation the paper takes: 1024 px pairs, LQ made at a quarter of that
+    "dreamclear": DegradeSettings(crop_px=1024, flip_share=0.5, variants=(TwoStage(),)),
+    # Real-ESRGAN x4plus (arXiv 2107.10833): the same ranges on crops of 400 px
+    "real-esrgan-x4plus": DegradeSettings(crop_px=400, flip_share=0.5, variants=(TwoStage(),)),
+    # ours, for photos that are only a little damaged: one weak blur, hardly smaller, little noise, good JPEG
+    "mild": DegradeSettings(crop_px=1024, flip_share=0.5, variants=(_MILD,)),
     "moderate": DegradeSettings(variants=(OneStage(),)),
     "heavy": DegradeSettings(variants=(_HEAVY,)),
     # without near-clean pairs a small model softens photos that need nothing
@@ -93,9 +110,3 @@ def preset(name: str) -> DegradeSettings:
         UnknownName: with a suggestion.
     """
     return lookup(PRESETS, name, kind="degradation preset")
-
-
-def _between(limits: Range, at: float) -> float:
-    """Map [0, 1) to a range; rounded, so that a recipe's text stays short and is what is applied."""
-    low, high = limits
-    return round(low + (high - low) * at, 4)

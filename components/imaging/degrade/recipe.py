@@ -1,22 +1,27 @@
 """Recipes: everything that was drawn for one LQ/HQ pair, from which its pixels are made again.
 
-A recipe depends on (seed, image id, epoch, settings) alone, never on order, process or batch; the same
-recipe and picture give the same bytes. A pair is stored as its recipe, some 400 bytes instead of megabytes.
+A recipe depends on (seed, image id, epoch, settings) alone, never on order, process or batch; the same recipe and picture
+give the same bytes, or an error where the libraries that are here would give others. A pair is stored as its recipe, some
+250 bytes instead of megabytes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field
 
-from components.errors import SettingsError
+from components.errors import ManifestError, SettingsError
+from components.imaging.degrade import versions
 from components.imaging.degrade.carrier import Image, to_image, to_pixels
 from components.imaging.degrade.crop import crop
+from components.imaging.degrade.filter import sharpen
 from components.imaging.degrade.operators import DEGRADATIONS, Step
+from components.imaging.degrade.packing import pack_steps, unpack_steps
 from components.imaging.degrade.presets import PRESETS, DegradeSettings, preset
 from components.records import Record, canonical_json
 
@@ -41,8 +46,36 @@ class Recipe(Record):
     """Column of the crop, likewise."""
     flip: bool
     """Mirror left and right, before the steps."""
+    sharpen: bool = False
+    """Sharpen the crop; the sharpened one is the HQ of the pair, and what the steps begin with."""
     steps: tuple[Step, ...]
     """In the order in which they are carried out."""
+    made_with: str = ""
+    """`versions.stamp` where it was drawn; empty in recipes of the time before."""
+
+    def pack(self) -> str:
+        """Give the short text that `unpack` reads, at most 400 bytes for the presets."""
+        head = [self.operator, self.made_with, self.crop_px, self.top, self.left, int(self.flip), int(self.sharpen)]
+        return json.dumps([*head, pack_steps(self.steps)], separators=(",", ":"))
+
+    @classmethod
+    def unpack(cls, text: str) -> Self:
+        """Read what `pack` wrote, or the JSON object of the time before.
+
+        Raises:
+            ManifestError: the text is no recipe, or a value is outside its range.
+        """
+        try:
+            given = json.loads(text)
+            if isinstance(given, dict):
+                return cls.model_validate(given)
+            operator, made_with, crop_px, top, left, flip, sharpened, steps = given
+            return cls(
+                operator=operator, made_with=made_with, crop_px=crop_px, top=top, left=left,
+                flip=bool(flip), sharpen=bool(sharpened), steps=unpack_steps(steps),
+            )  # fmt: skip
+        except (ValueError, TypeError) as error:
+            raise ManifestError(f"Expected a packed recipe, got {text[:200]!r}: {error}") from error
 
 
 def draw(seed: int, image_id: str, epoch: int, settings: DegradeSettings) -> Recipe:
@@ -62,13 +95,16 @@ def draw(seed: int, image_id: str, epoch: int, settings: DegradeSettings) -> Rec
     which, top, left, flip = generator.random(4).tolist()
     bounds = np.cumsum([variant.share for variant in settings.variants])
     index = int(np.searchsorted(bounds, which * bounds[-1], side="right"))
-    return Recipe(
+    variant = settings.variants[min(index, len(bounds) - 1)]
+    return Recipe.model_construct(
         operator=OPERATOR,
         crop_px=settings.crop_px,
         top=_shorten(top),
         left=_shorten(left),
         flip=flip < settings.flip_share,
-        steps=settings.variants[min(index, len(bounds) - 1)].draw(generator),
+        sharpen=variant.kind == "two-stage" and variant.sharpen,
+        steps=variant.draw(generator),
+        made_with=versions.stamp(),
     )
 
 
@@ -83,12 +119,16 @@ def apply(hq_u8: Image, recipe: Recipe) -> tuple[Image, Image]:
         (hq_crop_u8, lq_u8), both (crop_px, crop_px, 3), or (H, W, 3) without a crop.
 
     Raises:
-        SettingsError: the picture is smaller than the crop, or another version drew the recipe.
+        SettingsError: the picture is smaller than the crop, or another version drew the recipe, or libraries that give
+            other bytes.
     """
     if recipe.operator != OPERATOR:
         raise SettingsError(f"Expected a recipe of {OPERATOR}, this one is of {recipe.operator}. Run synthesize again.")
+    versions.require_same(recipe.made_with)
     hq_crop_u8 = crop(hq_u8, recipe.crop_px, (recipe.top, recipe.left), flip=recipe.flip)
     size_px = (hq_crop_u8.shape[0], hq_crop_u8.shape[1])
+    if recipe.sharpen:
+        hq_crop_u8 = to_image(sharpen(to_pixels(hq_crop_u8)))
     pixels = to_pixels(hq_crop_u8)
     for step in recipe.steps:
         pixels = DEGRADATIONS[step.kind](pixels, step, size_px)

@@ -37,7 +37,7 @@ def test_every_training_picture_gets_a_recipe_per_epoch(tmp_path):
     rows = manifest.rows(store, pairs.manifest)
     assert [(row["hq_id"][-1], row["epoch"]) for row in rows] == [(i, e) for i in "01" for e in range(3)]
     assert len({row["recipe"] for row in rows}) == 6
-    assert all(Recipe.model_validate_json(row["recipe"]).crop_px == 128 for row in rows)
+    assert all(Recipe.unpack(row["recipe"]).crop_px == 128 for row in rows)
     assert pairs.expectations.passed
 
 

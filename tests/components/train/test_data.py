@@ -31,7 +31,7 @@ def ignore(done, total):
 def test_pixels_are_those_of_the_recipe(small_store, rows):
     hq_u8, lq_u8 = PairPixels(small_store, rows).make([5, 2])
     picture = codec.decode(small_store.read_range(rows[2]["shard"], rows[2]["offset"], rows[2]["length"]))
-    hq, lq = recipe.apply(picture.image_u8, Recipe.model_validate_json(rows[2]["recipe"]))
+    hq, lq = recipe.apply(picture.image_u8, Recipe.unpack(rows[2]["recipe"]))
     assert torch.equal(hq_u8[1], torch.from_numpy(hq).permute(2, 0, 1))
     assert torch.equal(lq_u8[1], torch.from_numpy(lq).permute(2, 0, 1))
 

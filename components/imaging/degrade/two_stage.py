@@ -1,0 +1,183 @@
+"""The second-order degradation of Real-ESRGAN, drawn for each picture alone: blur, resize, noise and JPEG, twice, then sinc.
+
+Ranges and probabilities are DreamClear's, which are Real-ESRGAN's. Three things differ from their programs: whether a picture
+is enlarged, blurred twice, and so on is drawn for it, not for its whole batch; qualities are whole numbers for real libjpeg;
+and downsampling by `area` takes exact areas.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, Literal, get_args
+
+import numpy as np
+from pydantic import Field
+
+from components.imaging.degrade.drawing import Range, between, choose
+from components.imaging.degrade.filter import Sinc, Spread
+from components.imaging.degrade.jpeg import Jpeg
+from components.imaging.degrade.kernels import Shape
+from components.imaging.degrade.noise import Noise
+from components.imaging.degrade.operators import Step
+from components.imaging.degrade.resize import Fit, Mode, Rescale, Resize
+from components.imaging.degrade.shot import GreyNoise, Poisson
+from components.records import Settings
+
+Share = Annotated[float, Field(ge=0, le=1)]
+SHAPES: tuple[Shape, ...] = get_args(Shape)
+MODES: tuple[Mode, ...] = get_args(Mode)
+SIZES = tuple(range(7, 22, 2))
+SMALL_PX = 13
+"""From this size on a sinc kernel may cut lower."""
+NUMBERS = 48
+"""Uniform numbers that one picture takes."""
+
+Numbers = Iterator[float]
+
+
+class KernelSettings(Settings):
+    """Which kernel blurs."""
+
+    sizes: tuple[int, ...] = SIZES
+    """Odd sides, px, equally likely."""
+    sinc_share: Share = 0.1
+    shape_shares: tuple[float, float, float, float, float, float] = (0.45, 0.25, 0.12, 0.03, 0.12, 0.03)
+    """Of the rest: Gaussian, generalised Gaussian and plateau, each isotropic and anisotropic."""
+    sigma_px: Range = (0.2, 3.0)
+    theta: Range = (-math.pi, math.pi)
+    """rad."""
+    beta_generalised: Range = (0.5, 4.0)
+    """Half of the draws lie below 1, half above."""
+    beta_plateau: Range = (1.0, 2.0)
+    sinc_cutoff_small: Range = (math.pi / 3, math.pi)
+    """rad per pixel, for sides below 13 px."""
+    sinc_cutoff: Range = (math.pi / 5, math.pi)
+    """rad per pixel, for the others."""
+
+    def draw(self, numbers: Numbers) -> Spread | Sinc:
+        """Draw one kernel; takes nine numbers."""
+        size = self.sizes[int(next(numbers) * len(self.sizes))]
+        is_sinc, cutoff = next(numbers) < self.sinc_share, next(numbers)
+        shape = SHAPES[choose(self.shape_shares, next(numbers))]
+        sigma_x_px, sigma_y_px = between(self.sigma_px, next(numbers)), between(self.sigma_px, next(numbers))
+        theta, side, beta = next(numbers), next(numbers), next(numbers)
+        if is_sinc:
+            limits = self.sinc_cutoff_small if size < SMALL_PX else self.sinc_cutoff
+            return Sinc.model_construct(size=size, cutoff=_angle(limits, cutoff))
+        if shape in ("iso", "aniso"):
+            exponent = 1.0
+        else:
+            low, high = self.beta_plateau if shape.startswith("plateau") else self.beta_generalised
+            exponent = between((low, 1.0) if side < 0.5 else (1.0, high), beta)
+        return Spread.model_construct(
+            shape=shape,
+            size=size,
+            sigma_x_px=sigma_x_px,
+            sigma_y_px=sigma_y_px if "aniso" in shape else sigma_x_px,
+            theta=_angle(self.theta, theta) if "aniso" in shape else 0.0,
+            beta=exponent,
+        )
+
+
+class ResizeSettings(Settings):
+    """How much larger or smaller."""
+
+    up_share: Share = 0.2
+    down_share: Share = 0.7
+    """The rest keeps its size."""
+    up: Range = (1.0, 1.5)
+    down: Range = (0.15, 1.0)
+
+    def draw(self, numbers: Numbers) -> tuple[float, Mode]:
+        """Draw factor and mode; takes three numbers."""
+        which, at, mode = next(numbers), next(numbers), MODES[int(next(numbers) * len(MODES))]
+        if which < self.up_share:
+            return between(self.up, at), mode
+        return (between(self.down, at) if which < self.up_share + self.down_share else 1.0), mode
+
+
+class NoiseSettings(Settings):
+    """Which noise."""
+
+    gaussian_share: Share = 0.5
+    """The rest is Poisson noise."""
+    grey_share: Share = 0.4
+    sigma_u8: Range = (1.0, 30.0)
+    """Standard deviation on the 0..255 scale."""
+    poisson_scale: Range = (0.05, 3.0)
+
+    def draw(self, numbers: Numbers) -> Noise | GreyNoise | Poisson:
+        """Draw one noise; takes four numbers."""
+        gaussian, grey = next(numbers) < self.gaussian_share, next(numbers) < self.grey_share
+        at, seed = next(numbers), int(next(numbers) * 2**32)
+        if not gaussian:
+            return Poisson.model_construct(scale=between(self.poisson_scale, at), grey=grey, seed=seed)
+        made = GreyNoise if grey else Noise
+        return made.model_construct(sigma_u8=between(self.sigma_u8, at), seed=seed)
+
+
+class TwoStage(Settings):
+    """Blur, resize, noise and JPEG, twice; a low-pass before or after the last JPEG; back to the old size."""
+
+    kind: Literal["two-stage"] = "two-stage"
+    share: Annotated[float, Field(gt=0)] = 1.0
+    """Relative frequency of this variant within its preset."""
+    sharpen: bool = True
+    """Sharpen the HQ picture first; the sharpened one is the HQ of the pair."""
+    blur_1: KernelSettings = KernelSettings()
+    resize_1: ResizeSettings = ResizeSettings()
+    noise_1: NoiseSettings = NoiseSettings()
+    jpeg_quality_1: tuple[int, int] = (30, 95)
+    blur_2_share: Share = 0.8
+    blur_2: KernelSettings = KernelSettings(sigma_px=(0.2, 1.5))
+    resize_2: ResizeSettings = ResizeSettings(up_share=0.3, down_share=0.4, up=(1.0, 1.2), down=(0.3, 1.0))
+    noise_2: NoiseSettings = NoiseSettings(sigma_u8=(1.0, 25.0), poisson_scale=(0.05, 2.5))
+    jpeg_quality_2: tuple[int, int] = (30, 95)
+    end_part: Annotated[float, Field(gt=0)] = 0.25
+    """Side of LQ before it is enlarged again, over the side of HQ."""
+    end_first_share: Share = 0.5
+    """How often the last resize and the low-pass come before the last JPEG, not after it."""
+    final_sinc_share: Share = 0.8
+    final_sinc_cutoff: Range = (math.pi / 3, math.pi)
+    """rad per pixel."""
+
+    def draw(self, generator: np.random.Generator) -> tuple[Step, ...]:
+        """Draw one picture's steps; takes the same number of random numbers whatever the settings."""
+        numbers = iter(generator.random(NUMBERS).tolist())
+        first, (factor, mode) = self.blur_1.draw(numbers), self.resize_1.draw(numbers)
+        steps: list[Step] = [first]
+        if factor != 1:
+            steps.append(Rescale.model_construct(factor=factor, mode=mode))
+        steps += [self.noise_1.draw(numbers), Jpeg.model_construct(quality=_whole(self.jpeg_quality_1, next(numbers)))]
+        twice, second = next(numbers) < self.blur_2_share, self.blur_2.draw(numbers)
+        if twice:
+            steps.append(second)
+        factor, mode = self.resize_2.draw(numbers)
+        steps.append(Fit.model_construct(part=round(self.end_part * factor, 6), mode=mode))
+        steps.append(self.noise_2.draw(numbers))
+        steps += self._end(numbers)
+        return tuple(steps)
+
+    def _end(self, numbers: Numbers) -> list[Step]:
+        """Draw what comes last; takes six numbers."""
+        jpeg = Jpeg.model_construct(quality=_whole(self.jpeg_quality_2, next(numbers)))
+        end_first, mode = next(numbers) < self.end_first_share, MODES[int(next(numbers) * len(MODES))]
+        is_sinc, size, cutoff = next(numbers) < self.final_sinc_share, next(numbers), next(numbers)
+        end: list[Step] = [Fit.model_construct(part=self.end_part, mode=mode)]
+        if is_sinc:
+            sizes = self.blur_1.sizes
+            end.append(Sinc.model_construct(size=sizes[int(size * len(sizes))], cutoff=_angle(self.final_sinc_cutoff, cutoff)))
+        back = Resize.model_construct(scale=None, mode="bicubic")
+        return [*end, jpeg, back] if end_first else [jpeg, *end, back]
+
+
+def _angle(limits: Range, at: float) -> float:
+    """Map [0, 1) to a range; cut off after four digits, so that it stays within pi."""
+    low, high = limits
+    return math.trunc((low + (high - low) * at) * 1e4) / 1e4
+
+
+def _whole(limits: tuple[int, int], at: float) -> int:
+    low, high = limits
+    return low + int(at * (high - low + 1))
