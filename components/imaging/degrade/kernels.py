@@ -20,7 +20,7 @@ from scipy.special import j1
 Shape = Literal["iso", "aniso", "generalised_iso", "generalised_aniso", "plateau_iso", "plateau_aniso"]
 Kernel = npt.NDArray[np.float32]
 
-GRID = 2.0**-22
+GRID = 2.0**-24
 """Weights are whole multiples of it, so that the last bit of a processor's exp does not reach the pixels."""
 
 
