@@ -1,6 +1,6 @@
-"""Correlation with a kernel, equal to the last bit on every processor.
+"""Correlation with a kernel that is its own mirror image about the centre, equal to the last bit on every processor.
 
-Each output is the sum over the taps in one fixed order, in float32 and without fused multiply-add (LLVM fuses nothing that
+Each output is the sum over opposite taps in one fixed order, in float32 and without fused multiply-add (LLVM fuses nothing that
 is not asked to be), so that the width of the vector unit decides the speed alone. Borders are reflect-101.
 """
 
@@ -14,8 +14,8 @@ from numba import njit
 from components.imaging.degrade.carrier import Pixels
 from components.imaging.degrade.kernels import Kernel
 
-TAPS = 4
-"""Taps that are added at a time, which saves loading and storing the sum."""
+PAIRS = 4
+"""Pairs of opposite taps that are added at a time, which saves loading and storing the sum."""
 
 
 def correlate(image: Pixels, kernel: Kernel) -> Pixels:
@@ -23,7 +23,7 @@ def correlate(image: Pixels, kernel: Kernel) -> Pixels:
 
     Args:
         image: (H, W, 3) float32.
-        kernel: odd size; all-zero rows and columns at its rim are left out.
+        kernel: odd size, the same when turned by 180 degrees; all-zero rows and columns at its rim are left out.
     """
     half = _reach(kernel)
     middle = kernel.shape[0] // 2
@@ -58,26 +58,31 @@ def _taps(
     padded: Pixels, weights: Kernel, dy: npt.NDArray[np.int64], dx: npt.NDArray[np.int64], shape: tuple[int, ...]
 ) -> Pixels:
     """Sum the taps; `padded` is larger than `shape` by the largest dy and dx."""
-    missing = -len(weights) % TAPS
-    weights, dy, dx = (np.append(values, np.zeros(missing, values.dtype)) for values in (weights, dy, dx))
+    count = len(weights) // 2 + 1
+    halved = weights[:count].copy()
+    halved[-1] *= np.float32(0.5)  # the centre is its own opposite
+    missing = -count % PAIRS
+    used = np.append(halved, np.zeros(missing, np.float32))
+    offsets = dy * padded.shape[1] * padded.shape[2] + dx * padded.shape[2]
+    first, second = (np.append(places[:count], np.zeros(missing, np.int64)) for places in (offsets, offsets[::-1]))
     result: Pixels = np.empty(shape, np.float32)
-    flat = padded.reshape(padded.shape[0], -1)
-    _sum(flat, weights, dy, dx * padded.shape[2], result.reshape(shape[0], -1))
+    _sum(padded.ravel(), padded.shape[1] * padded.shape[2], used, first, second, result.reshape(shape[0], -1))
     return result
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _sum(padded, weights, dy, offset, result):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _sum(padded, stride, weights, first, second, result):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     height, width = result.shape
     for y in range(height):
         out = result[y]
+        start = y * stride
         for x in range(width):
             out[x] = np.float32(0)
-        for tap in range(0, len(weights), 4):
-            a, b, c, d = weights[tap], weights[tap + 1], weights[tap + 2], weights[tap + 3]
-            one = padded[y + dy[tap], offset[tap] :]
-            two = padded[y + dy[tap + 1], offset[tap + 1] :]
-            three = padded[y + dy[tap + 2], offset[tap + 2] :]
-            four = padded[y + dy[tap + 3], offset[tap + 3] :]
+        for pair in range(0, len(weights), 4):
+            a, b, c, d = weights[pair], weights[pair + 1], weights[pair + 2], weights[pair + 3]
+            a1, a2 = padded[start + first[pair] :], padded[start + second[pair] :]
+            b1, b2 = padded[start + first[pair + 1] :], padded[start + second[pair + 1] :]
+            c1, c2 = padded[start + first[pair + 2] :], padded[start + second[pair + 2] :]
+            d1, d2 = padded[start + first[pair + 3] :], padded[start + second[pair + 3] :]
             for x in range(width):
-                out[x] += (a * one[x] + b * two[x]) + (c * three[x] + d * four[x])
+                out[x] += (a * (a1[x] + a2[x]) + b * (b1[x] + b2[x])) + (c * (c1[x] + c2[x]) + d * (d1[x] + d2[x]))

@@ -64,13 +64,13 @@ class KernelSettings(Settings):
         theta, side, beta = next(numbers), next(numbers), next(numbers)
         if is_sinc:
             limits = self.sinc_cutoff_small if size < SMALL_PX else self.sinc_cutoff
-            return Sinc.model_construct(size=size, cutoff=_angle(limits, cutoff))
+            return Sinc(size=size, cutoff=_angle(limits, cutoff))
         if shape in ("iso", "aniso"):
             exponent = 1.0
         else:
             low, high = self.beta_plateau if shape.startswith("plateau") else self.beta_generalised
             exponent = between((low, 1.0) if side < 0.5 else (1.0, high), beta)
-        return Spread.model_construct(
+        return Spread(
             shape=shape,
             size=size,
             sigma_x_px=sigma_x_px,
@@ -112,9 +112,9 @@ class NoiseSettings(Settings):
         gaussian, grey = next(numbers) < self.gaussian_share, next(numbers) < self.grey_share
         at, seed = next(numbers), int(next(numbers) * 2**32)
         if not gaussian:
-            return Poisson.model_construct(scale=between(self.poisson_scale, at), grey=grey, seed=seed)
+            return Poisson(scale=between(self.poisson_scale, at), grey=grey, seed=seed)
         made = GreyNoise if grey else Noise
-        return made.model_construct(sigma_u8=between(self.sigma_u8, at), seed=seed)
+        return made(sigma_u8=between(self.sigma_u8, at), seed=seed)
 
 
 class TwoStage(Settings):
@@ -148,27 +148,27 @@ class TwoStage(Settings):
         first, (factor, mode) = self.blur_1.draw(numbers), self.resize_1.draw(numbers)
         steps: list[Step] = [first]
         if factor != 1:
-            steps.append(Rescale.model_construct(factor=factor, mode=mode))
-        steps += [self.noise_1.draw(numbers), Jpeg.model_construct(quality=_whole(self.jpeg_quality_1, next(numbers)))]
+            steps.append(Rescale(factor=factor, mode=mode))
+        steps += [self.noise_1.draw(numbers), Jpeg(quality=_whole(self.jpeg_quality_1, next(numbers)))]
         twice, second = next(numbers) < self.blur_2_share, self.blur_2.draw(numbers)
         if twice:
             steps.append(second)
         factor, mode = self.resize_2.draw(numbers)
-        steps.append(Fit.model_construct(part=round(self.end_part * factor, 6), mode=mode))
+        steps.append(Fit(part=round(self.end_part * factor, 6), mode=mode))
         steps.append(self.noise_2.draw(numbers))
         steps += self._end(numbers)
         return tuple(steps)
 
     def _end(self, numbers: Numbers) -> list[Step]:
         """Draw what comes last; takes six numbers."""
-        jpeg = Jpeg.model_construct(quality=_whole(self.jpeg_quality_2, next(numbers)))
+        jpeg = Jpeg(quality=_whole(self.jpeg_quality_2, next(numbers)))
         end_first, mode = next(numbers) < self.end_first_share, MODES[int(next(numbers) * len(MODES))]
         is_sinc, size, cutoff = next(numbers) < self.final_sinc_share, next(numbers), next(numbers)
-        end: list[Step] = [Fit.model_construct(part=self.end_part, mode=mode)]
+        end: list[Step] = [Fit(part=self.end_part, mode=mode)]
         if is_sinc:
             sizes = self.blur_1.sizes
-            end.append(Sinc.model_construct(size=sizes[int(size * len(sizes))], cutoff=_angle(self.final_sinc_cutoff, cutoff)))
-        back = Resize.model_construct(scale=None, mode="bicubic")
+            end.append(Sinc(size=sizes[int(size * len(sizes))], cutoff=_angle(self.final_sinc_cutoff, cutoff)))
+        back = Resize(scale=None, mode="bicubic")
         return [*end, jpeg, back] if end_first else [jpeg, *end, back]
 
 

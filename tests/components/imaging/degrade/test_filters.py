@@ -16,7 +16,6 @@ from torch.nn.functional import interpolate
 
 from components.imaging.degrade import kernels, versions
 from components.imaging.degrade.carrier import to_image
-from components.imaging.degrade.correlate import correlate
 from components.imaging.degrade.filter import Sinc, Spread, sharpen, sinc, spread
 from components.imaging.degrade.resize import Fit, Rescale, fit, rescale
 from components.imaging.degrade.shot import GreyNoise, Poisson, grey_noise, poisson
@@ -73,12 +72,12 @@ def test_a_low_pass_is_its_formula(cutoff):
     np.testing.assert_allclose(sinc(made(), Sinc(size=15, cutoff=cutoff), HERE), by_hand(made(), wanted), atol=3e-3)
 
 
-def test_a_kernel_is_not_turned():
-    impulse = np.zeros((9, 9, 3), np.float32)
-    impulse[4, 4] = 1
-    kernel = np.zeros((3, 3), np.float32)
-    kernel[0, 1] = 1
-    assert correlate(impulse, kernel)[5, 4, 0] == 1
+def test_a_slanted_kernel_lies_as_its_angle_says():
+    impulse = np.zeros((21, 21, 3), np.float32)
+    impulse[10, 10] = 1
+    step = Spread(shape="aniso", size=13, sigma_x_px=3, sigma_y_px=0.5, theta=math.pi / 4, beta=1)
+    line = spread(impulse, step, HERE)[..., 0]
+    assert line[13, 13] > 100 * line[13, 7]
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 30), (30, 1), (2, 3)])
