@@ -44,7 +44,7 @@ SHARD = 4096
 METRIC = "entropy"
 """Cheap and without weights: what is measured is not the metric."""
 SIDE_PX = 512
-RANKED = 0.05
+RANKED = 0.01
 """Share that is ranked: the metric is slow, and neither orchestration nor bookkeeping."""
 PICTURES = 300
 """Different ones behind made rows."""
@@ -116,12 +116,12 @@ def bare_work(store: LocalStorage, handle: Manifest) -> tuple[float, float, Cura
         started = time.perf_counter()
         with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
             done = sum(pool.map(bare, jobs))
-        pool_seconds = time.perf_counter() - started
-        tables.view("luma", "luma", [score.score_luma(job) for job in jobs])
+            pool_seconds = time.perf_counter() - started
+            keys = list(pool.map(score.score_luma, jobs))
+        tables.view("luma", "luma", keys)
         sharp = tables.one("select quantile_disc(blur, $share) as blur from luma", {"share": 1 - RANKED})["blur"]
-        settings = CurateSettings(
-            quality_metric=METRIC, blur_minimum=sharp, blur_maximum=1e9, flat_share_maximum=1, keep_share=0.5
-        )
+        limits: dict[str, Any] = {"blur_minimum": sharp, "blur_maximum": 1e9, "flat_share_maximum": 1}
+        settings = CurateSettings(quality_metric=METRIC, keep_share=1, **limits)
         started = time.perf_counter()
         duplicates.find_groups(tables, overlap=settings.duplicate_overlap)
         tables.run(
