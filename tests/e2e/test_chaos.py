@@ -44,5 +44,5 @@ def test_a_parent_that_is_killed_at_any_moment_changes_no_manifest(collection, t
 
 
 def verbs(collection):
-    """What is run, the manifest that is to come of it, and about how many parts it leaves on the way."""
-    return [(("ingest", str(collection.photos)), collection.images, 50), (("curate", collection.images), collection.curated, 90)]
+    """What is run, the manifest that is to come of it, and about how many parts its workers leave on the way."""
+    return [(("ingest", str(collection.photos)), collection.images, 50), (("curate", collection.images), collection.curated, 50)]
