@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow
 
 from components.backends.history import SHORT
-from components.curate.registered import Benchmark, register, registered
+from components.curate.registered import Benchmark, register, registered, require_name
 from components.ingest.run import fingerprint
 from components.records import Record
 from flows import tasks
@@ -46,6 +46,7 @@ def register_benchmark(
         overrides: `key=value` settings.
         home: state folder; empty is LUCIDFLUX_HOME or `.lucidflux`.
     """
+    require_name(name)
     workspace = open_workspace(profile, overrides, home)
     found, total = fingerprint(sources, workspace.profile.ingest)
     manifest = tasks.run(tasks.ingest_images, workspace, sources, found, total)

@@ -46,8 +46,7 @@ def register(store: Storage, name: str, manifest: Manifest, *, replace: bool = F
         SettingsError: the name cannot be one, or stands for other content.
         ManifestError: the manifest is missing, changed, of another kind or without a kept picture.
     """
-    if not _NAME.fullmatch(name):
-        raise SettingsError(f"Expected a benchmark's name of lower-case letters, digits, '.', '_' and '-', got '{name}'.")
+    require_name(name)
     if manifest.kind != "images":
         raise ManifestError(f"Expected an image manifest for benchmark '{name}', got a manifest of {manifest.kind}.")
     key = f"benchmarks/{name}.json"
@@ -65,6 +64,16 @@ def register(store: Storage, name: str, manifest: Manifest, *, replace: bool = F
     record = Benchmark(name=name, images=manifest, prints=part, count=count, operator=prints.OPERATOR)
     store.put(key, canonical_json(record).encode())
     return record
+
+
+def require_name(name: str) -> None:
+    """Refuse what cannot name a benchmark.
+
+    Raises:
+        SettingsError: says what a name may hold.
+    """
+    if not _NAME.fullmatch(name):
+        raise SettingsError(f"Expected a benchmark's name of lower-case letters, digits, '.', '_' and '-', got '{name}'.")
 
 
 def registered(store: Storage) -> list[Benchmark]:

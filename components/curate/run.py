@@ -84,7 +84,7 @@ def curate(dataset: DatasetVersion, settings: CurateSettings, means: Means) -> C
         ranked = select(tables, settings, higher_is_better=iqa.info(settings.quality_metric).higher_is_better)
         counts = funnel(tables)
         after = _held(tables, "curate_after", "judged", settings, means, _expected(settings, dataset, ranked))
-        _both_sides(tables, counts)
+        _both_sides(tables, counts, settings)
         guarded = {one.name: one.images.sha256 for one in registered.registered(store)}
         named = remember_settings(store, OPERATOR, settings.model_dump(mode="json") | {"benchmarks": guarded})
         written = tables.write("images", "select * from judged", parent=dataset.manifest.sha256, settings=named)
@@ -178,12 +178,13 @@ def _expected(settings: CurateSettings, dataset: DatasetVersion, ranked: int) ->
     return limits(settings) | {"rows": dataset.manifest.rows, "kept_ranked": kept} | dict(settings.bands)
 
 
-def _both_sides(tables: Tables, counts: dict[str, int]) -> None:
+def _both_sides(tables: Tables, counts: dict[str, int], settings: CurateSettings) -> None:
     """Training needs kept pictures on the train side and evaluation on the test side."""
+    wider = "curate.keep_share=1" if settings.keep_share < 1 else "curate.blur_minimum=0"
     sides = {row["split"] for row in tables.rows("select distinct split from judged where verdict = 'kept'")}
     for side in ("train", "test"):
         if side not in sides:
             raise ContractError(
                 f"Expected kept pictures on the {side} side of the split, none is left: {counts}. "
-                "Give more photos (two scenes or more), or widen the limits, for example --set curate.keep_share=1."
+                f"Give more photos (two scenes or more), or widen the limits, for example --set {wider}."
             )
