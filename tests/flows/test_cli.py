@@ -23,6 +23,7 @@ SURFACE = {
     "restore": ["inputs", "--out", "--model", "--force"],
     "convert": ["sources", "--out", "--to", "--config", "--force"],
     "why": ["image"],
+    "pair": ["show", "--out", "--epoch"],
     "dataset list": [],
     "dataset show": ["version"],
     "dataset diff": ["old", "new", "--examples"],
