@@ -1,4 +1,4 @@
-"""Gaussian noise, independent per pixel and channel."""
+"""Gaussian noise, independent per pixel, of each channel or of all alike."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from components.records import Record
 
 
 class Noise(Record):
-    """Noise of one recipe; the field itself is made from the seed again."""
+    """Noise of one recipe, another in each channel; the field itself is made from the seed again."""
 
     kind: Literal["noise"] = "noise"
     sigma_u8: Annotated[float, Field(ge=0)]
@@ -20,7 +20,16 @@ class Noise(Record):
     seed: Annotated[int, Field(ge=0, lt=2**64)]
 
 
-def noise(image: Pixels, step: Noise, size_px: tuple[int, int]) -> Pixels:
+class GreyNoise(Record):
+    """Noise of one recipe that is the same in all channels."""
+
+    kind: Literal["grey_noise"] = "grey_noise"
+    sigma_u8: Annotated[float, Field(ge=0)]
+    """Standard deviation on the 0..255 scale."""
+    seed: Annotated[int, Field(ge=0, lt=2**64)]
+
+
+def noise(image: Pixels, step: Noise | GreyNoise, size_px: tuple[int, int]) -> Pixels:
     """Add seeded noise and clip to 0..255.
 
     Args:
@@ -30,6 +39,7 @@ def noise(image: Pixels, step: Noise, size_px: tuple[int, int]) -> Pixels:
     """
     del size_px
     generator = np.random.Generator(np.random.Philox(key=step.seed))
-    field = generator.standard_normal(image.shape, dtype=np.float32)
+    shape = image.shape if step.kind == "noise" else (*image.shape[:2], 1)
+    field = generator.standard_normal(shape, dtype=np.float32)
     result: Pixels = np.clip(image + np.float32(step.sigma_u8) * field, 0, 255)
     return result

@@ -11,9 +11,9 @@ from components.imaging.degrade.blur import Blur, blur
 from components.imaging.degrade.carrier import Pixels
 from components.imaging.degrade.filter import Sinc, Spread, sinc, spread
 from components.imaging.degrade.jpeg import Jpeg, jpeg
-from components.imaging.degrade.noise import Noise, noise
+from components.imaging.degrade.noise import GreyNoise, Noise, noise
 from components.imaging.degrade.resize import Fit, Rescale, Resize, fit, rescale, resize
-from components.imaging.degrade.shot import GreyNoise, Poisson, grey_noise, poisson
+from components.imaging.degrade.shot import Poisson, poisson
 
 Step = Annotated[Blur | Resize | Noise | Jpeg | Spread | Sinc | Rescale | Fit | GreyNoise | Poisson, Field(discriminator="kind")]
 """One drawn operation, told apart by `kind`."""
@@ -27,7 +27,7 @@ DEGRADATIONS: Mapping[str, Callable[[Pixels, Any, tuple[int, int]], Pixels]] = {
     "sinc": sinc,
     "rescale": rescale,
     "fit": fit,
-    "grey_noise": grey_noise,
+    "grey_noise": noise,
     "poisson": poisson,
 }
 """`kind` of a step -> the function that carries it out on (H, W, 3) float32 pixels, 0..255."""

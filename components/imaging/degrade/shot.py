@@ -1,4 +1,4 @@
-"""Noise of light and of grey pictures: Poisson noise, and Gaussian noise that is the same in all channels."""
+"""Poisson noise, the noise of light."""
 
 from __future__ import annotations
 
@@ -20,15 +20,6 @@ GUIDES = 512
 """Places of the inverse distribution at which the search for a count begins."""
 
 
-class GreyNoise(Record):
-    """Gaussian noise of one recipe that is the same in all channels."""
-
-    kind: Literal["grey_noise"] = "grey_noise"
-    sigma_u8: Annotated[float, Field(ge=0)]
-    """Standard deviation on the 0..255 scale."""
-    seed: Annotated[int, Field(ge=0, lt=2**64)]
-
-
 class Poisson(Record):
     """Poisson noise of one recipe."""
 
@@ -38,21 +29,6 @@ class Poisson(Record):
     grey: bool
     """One field, drawn for the grey picture, in all channels."""
     seed: Annotated[int, Field(ge=0, lt=2**64)]
-
-
-def grey_noise(image: Pixels, step: GreyNoise, size_px: tuple[int, int]) -> Pixels:
-    """Add seeded noise and clip to 0..255.
-
-    Args:
-        image: (H, W, 3) float32, 0..255.
-        step: sigma and seed.
-        size_px: not used.
-    """
-    del size_px
-    generator = np.random.Generator(np.random.Philox(key=step.seed))
-    field = generator.standard_normal(image.shape[:2], dtype=np.float32)
-    result: Pixels = np.clip(image + np.float32(step.sigma_u8) * field[..., None], 0, 255)
-    return result
 
 
 def poisson(image: Pixels, step: Poisson, size_px: tuple[int, int]) -> Pixels:

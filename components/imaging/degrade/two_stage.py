@@ -18,10 +18,10 @@ from components.imaging.degrade.drawing import Range, between, choose
 from components.imaging.degrade.filter import Sinc, Spread
 from components.imaging.degrade.jpeg import Jpeg
 from components.imaging.degrade.kernels import Shape
-from components.imaging.degrade.noise import Noise
+from components.imaging.degrade.noise import GreyNoise, Noise
 from components.imaging.degrade.operators import Step
 from components.imaging.degrade.resize import Fit, Mode, Rescale, Resize
-from components.imaging.degrade.shot import GreyNoise, Poisson
+from components.imaging.degrade.shot import Poisson
 from components.records import Settings
 
 Share = Annotated[float, Field(ge=0, le=1)]

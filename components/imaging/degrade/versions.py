@@ -19,10 +19,10 @@ from components.imaging.degrade.blur import Blur
 from components.imaging.degrade.carrier import Pixels, to_pixels
 from components.imaging.degrade.filter import Sinc, Spread, sharpen
 from components.imaging.degrade.jpeg import Jpeg
-from components.imaging.degrade.noise import Noise
+from components.imaging.degrade.noise import GreyNoise, Noise
 from components.imaging.degrade.operators import DEGRADATIONS, Step
 from components.imaging.degrade.resize import Fit, Rescale, Resize
-from components.imaging.degrade.shot import GreyNoise, Poisson
+from components.imaging.degrade.shot import Poisson
 
 SIDE_PX = 48
 

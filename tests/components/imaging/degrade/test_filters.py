@@ -17,8 +17,9 @@ from torch.nn.functional import interpolate
 from components.imaging.degrade import kernels, versions
 from components.imaging.degrade.carrier import to_image
 from components.imaging.degrade.filter import Sinc, Spread, sharpen, sinc, spread
+from components.imaging.degrade.noise import GreyNoise, noise
 from components.imaging.degrade.resize import Fit, Rescale, fit, rescale
-from components.imaging.degrade.shot import GreyNoise, Poisson, grey_noise, poisson
+from components.imaging.degrade.shot import Poisson, poisson
 from components.imaging.degrade.two_stage import SHAPES
 
 HERE = (0, 0)
@@ -103,9 +104,9 @@ def test_sharpening_is_its_formula():
 
 def test_grey_noise_is_one_field():
     flat = np.full((200, 200, 3), 128, np.float32)
-    noise = grey_noise(flat, GreyNoise(sigma_u8=10, seed=3), HERE) - 128
-    assert noise.std() == pytest.approx(10, rel=0.02)
-    np.testing.assert_array_equal(noise[..., 0], noise[..., 2])
+    grey = noise(flat, GreyNoise(sigma_u8=10, seed=3), HERE) - 128
+    assert grey.std() == pytest.approx(10, rel=0.02)
+    np.testing.assert_array_equal(grey[..., 0], grey[..., 2])
 
 
 @pytest.mark.parametrize("level", [1, 40, 128, 220])
@@ -114,8 +115,8 @@ def test_poisson_noise_counts_as_the_formula_says(level):
     image = np.full((300, 300, 3), level, np.float32)
     image[0, 0] = 255 - level
     assert len(np.unique(to_image(image))) == 2
-    noise = (poisson(image, Poisson(scale=0.02, grey=False, seed=9), HERE) - image)[1:].astype(np.float64).ravel()
-    counts = (noise / 0.02 / 255 + level / 255) * 2
+    added = (poisson(image, Poisson(scale=0.02, grey=False, seed=9), HERE) - image)[1:].astype(np.float64).ravel()
+    counts = (added / 0.02 / 255 + level / 255) * 2
     np.testing.assert_allclose(counts, np.rint(counts), atol=1e-3)
     found = np.bincount(np.rint(counts).astype(int))
     expected = stats.poisson.pmf(np.arange(len(found)), 2 * level / 255) * found.sum()
@@ -126,18 +127,18 @@ def test_poisson_noise_counts_as_the_formula_says(level):
 
 def test_poisson_noise_of_many_levels_has_its_mean_and_variance():
     image = np.repeat(np.arange(64, 192, dtype=np.float32)[None, :, None], 2000, axis=0).repeat(3, axis=2)
-    noise = poisson(image, Poisson(scale=1, grey=False, seed=2), HERE).astype(np.float64) - image
+    added = poisson(image, Poisson(scale=1, grey=False, seed=2), HERE).astype(np.float64) - image
     # 128 levels, so v = 128, and the variance of Poisson(v I) / v is I / v, in levels of 255
     wanted = image[0, :, 0] / 255 / 128 * 255**2
-    assert abs(noise.mean()) < 0.1
-    np.testing.assert_allclose(noise.var(axis=(0, 2)), wanted, rtol=0.12)
+    assert abs(added.mean()) < 0.1
+    np.testing.assert_allclose(added.var(axis=(0, 2)), wanted, rtol=0.12)
 
 
 def test_grey_poisson_noise_is_one_field():
     image = made() / 2 + 60
-    noise = poisson(image, Poisson(scale=0.3, grey=True, seed=1), HERE) - image
-    np.testing.assert_allclose(noise[..., 0], noise[..., 1], atol=2e-5)
-    assert noise.std() > 1
+    added = poisson(image, Poisson(scale=0.3, grey=True, seed=1), HERE) - image
+    np.testing.assert_allclose(added[..., 0], added[..., 1], atol=2e-5)
+    assert added.std() > 1
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
