@@ -122,7 +122,7 @@ def test_trials_tell_death_from_an_answer():
 
 
 PARENT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from components.backends.engine import map_shards
 
@@ -133,6 +133,7 @@ def write_on(path):
         time.sleep(0.01)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets its background jobs ignore it
     map_shards(write_on, sys.argv[1:], workers=2)
 """
 
