@@ -34,7 +34,7 @@ check: install
 
 # one thread each: the tests fill the cores between them
 unit: install
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m "not e2e and not gpu and not campaign"
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile -m "not e2e and not gpu and not campaign"
 
 test: check unit
 	@$(BIN)/pytest -n 2 --dist loadfile -m "not campaign and (e2e or gpu)"

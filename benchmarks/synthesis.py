@@ -35,7 +35,6 @@ from components.imaging.degrade.filter import USM_SIGMA_PX, USM_TAPS, USM_THRESH
 PADDED = 21
 """Side to which the published programs pad every kernel."""
 Step = Callable[[Any, Any, tuple[int, int]], Any]
-MODES = {"area": "area", "bilinear": "bilinear", "bicubic": "bicubic"}
 
 
 def kernel_of(step: Any) -> Pixels:
@@ -105,12 +104,11 @@ class Plain:
     @staticmethod
     def resample(image: torch.Tensor, step: Any, size_px: tuple[int, int]) -> torch.Tensor:
         """Resample by interpolate."""
-        mode = MODES[step.mode]
         if step.kind == "rescale":
-            return functional.interpolate(image, scale_factor=step.factor, mode=mode)
+            return functional.interpolate(image, scale_factor=step.factor, mode=step.mode)
         part = step.part if step.kind == "fit" else 1
         size = [max(1, int(side * part)) for side in size_px]
-        return functional.interpolate(image, size=size, mode=mode)
+        return functional.interpolate(image, size=size, mode=step.mode)
 
 
 class Cropped:

@@ -54,7 +54,7 @@ def remake(workspace: Workspace, asked: str, out: Path, *, epoch: int | None = N
 
     Raises:
         ManifestError: no pair has that id.
-        SettingsError: the libraries that are here would make other bytes.
+        SettingsError: that is no beginning of an id, or the libraries that are here would make other bytes.
     """
     if not asked or set(asked) - set("0123456789abcdef"):
         raise SettingsError(f"Expected the beginning of an id in hexadecimal digits, got {asked!r}.")

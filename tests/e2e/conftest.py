@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,8 @@ class Collection:
     """sha256 of the image manifest."""
     curated: str
     """sha256 of the curated manifest."""
+    seconds: tuple[float, float]
+    """What ingest and curate took."""
 
 
 def make_photos(folder: Path, count: int) -> Path:
@@ -105,5 +108,8 @@ def made(home: Path, *words: str, settings: dict[str, str], program: str = STAGE
 def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
     home = tmp_path_factory.mktemp("undisturbed")
     photos = make_photos(tmp_path_factory.mktemp("made") / "photos", 200)
+    began = time.monotonic()
     images = made(home, "ingest", str(photos), settings=MANY_SHARDS)
-    return Collection(photos, images, made(home, "curate", images, settings=MANY_SHARDS))
+    ingested = time.monotonic()
+    curated = made(home, "curate", images, settings=MANY_SHARDS)
+    return Collection(photos, images, curated, (ingested - began, time.monotonic() - ingested))

@@ -34,12 +34,11 @@ def test_two_killed_parents_and_two_killed_workers_change_no_manifest(collection
 @pytest.mark.parametrize("seed", range(10))
 def test_a_parent_that_is_killed_at_any_moment_changes_no_manifest(collection, tmp_path, seed):
     chance, home = random.Random(seed), tmp_path / "home"
-    for words, expected, _ in verbs(collection):
+    for (words, expected, _), seconds in zip(verbs(collection), collection.seconds, strict=True):
         killed = Run(home, *words, settings=MANY_SHARDS)
-        try:
-            killed.process.wait(chance.uniform(0, 30))
-        except subprocess.TimeoutExpired:
-            killed.kill()
+        with pytest.raises(subprocess.TimeoutExpired):  # else nothing was killed
+            killed.process.wait(chance.uniform(0, 0.8 * seconds))
+        killed.kill()
         assert made(home, *words, settings=MANY_SHARDS) == expected
 
 

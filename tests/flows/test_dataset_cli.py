@@ -1,37 +1,15 @@
 import json
-import os
 from types import SimpleNamespace
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 from components.backends import catalog, manifest
 from components.backends.storage import LocalStorage, file_sha256
 from components.backends.versioning import add_curated, make_version
 from components.curate.registered import Benchmark
-from flows.__main__ import app
 from tests import records
 from tests.datasets import REJECTED, content, curated, ingested, paired, sha, trained
-
-
-@pytest.fixture
-def home(tmp_path):
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def lucidflux(home, capfd):
-    """The command line over a home; gives exit code and both outputs."""
-
-    def run(*words, at=home):
-        stdout = os.dup(1)
-        done = CliRunner().invoke(app, ["--home", str(at), *map(str, words)])
-        os.dup2(stdout, 1)  # --json gives it away for the life of a process
-        os.close(stdout)
-        return SimpleNamespace(exit_code=done.exit_code, stdout=capfd.readouterr().out, stderr=done.stderr)
-
-    return run
 
 
 @pytest.fixture

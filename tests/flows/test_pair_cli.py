@@ -1,10 +1,8 @@
 import json
-import os
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from components.backends import catalog, manifest
 from components.backends.shards import write_shard
@@ -13,16 +11,15 @@ from components.imaging import codec
 from components.imaging.degrade.recipe import Recipe, apply
 from components.synthesize.run import synthesize
 from components.synthesize.settings import SynthesizeSettings
-from flows.__main__ import app
 from tests.records import train_run
 
 ID = "ab" * 32
 
 
-@pytest.fixture
-def home(tmp_path):
-    """A home with the pairs of one picture."""
-    store = LocalStorage(tmp_path / "home" / "objects")
+@pytest.fixture(autouse=True)
+def pairs(home):
+    """The pairs of one picture."""
+    store = LocalStorage(home / "objects")
     hq_u8 = np.random.default_rng(0).integers(0, 256, (150, 160, 3), dtype=np.uint8)
     (place,) = write_shard(store, [("a.png", codec.encode_png(hq_u8))])
     row = {"id": ID, "origin": "a.png", "shard": place.shard, "offset": place.offset, "length": place.length}
@@ -30,26 +27,14 @@ def home(tmp_path):
     curation = train_run().pairs.curation.model_copy(update={"manifest": manifest.write(store, "images", [row])})
     made = synthesize(curation, SynthesizeSettings(preset="dreamclear", epochs=2, crop_px=128), objects=store.root)
     catalog.save(store, made)
-    return SimpleNamespace(path=tmp_path / "home", rows=manifest.rows(store, made.manifest), hq_u8=hq_u8)
+    return SimpleNamespace(rows=manifest.rows(store, made.manifest), hq_u8=hq_u8)
 
 
-@pytest.fixture
-def lucidflux(home, capfd):
-    def run(*words):
-        stdout = os.dup(1)
-        done = CliRunner().invoke(app, ["--home", str(home.path), *map(str, words)])
-        os.dup2(stdout, 1)  # --json gives it away for the life of a process
-        os.close(stdout)
-        return SimpleNamespace(exit_code=done.exit_code, stdout=capfd.readouterr().out, stderr=done.stderr)
-
-    return run
-
-
-def test_a_pair_is_made_again_and_its_steps_are_told(lucidflux, home, tmp_path):
-    row = home.rows[1]
+def test_a_pair_is_made_again_and_its_steps_are_told(lucidflux, pairs, tmp_path):
+    row = pairs.rows[1]
     told = lucidflux("pair", row["id"][:12], "--out", tmp_path / "out")
     assert told.exit_code == 0, told.stderr
-    expected = apply(home.hq_u8, Recipe.unpack(row["recipe"]))
+    expected = apply(pairs.hq_u8, Recipe.unpack(row["recipe"]))
     for side, image_u8 in zip(("hq", "lq"), expected, strict=True):
         written = codec.decode((tmp_path / "out" / f"{row['id'][:12]}-{side}.png").read_bytes()).image_u8
         np.testing.assert_array_equal(written, image_u8)
@@ -57,7 +42,7 @@ def test_a_pair_is_made_again_and_its_steps_are_told(lucidflux, home, tmp_path):
         assert word in told.stdout
 
 
-def test_a_picture_means_its_first_pair_or_that_of_an_epoch(lucidflux, home, tmp_path):
+def test_a_picture_means_its_first_pair_or_that_of_an_epoch(lucidflux, tmp_path):
     first = json.loads(lucidflux("--json", "pair", ID[:8], "--out", tmp_path).stdout)
     assert (first["epoch"], first["others"]) == (0, 1)
     second = json.loads(lucidflux("--json", "pair", ID[:8], "--epoch", 1, "--out", tmp_path).stdout)

@@ -3,24 +3,17 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from components.backends.pins import WEIGHTS
-from flows.__main__ import app
 
 
 @pytest.fixture
-def lucidflux(tmp_path, monkeypatch, capfd):
-    """The command line with a weights folder of its own, offline; gives exit code and both outputs."""
+def lucidflux(lucidflux, tmp_path, monkeypatch):
+    """The command line with a weights folder of its own, offline."""
     monkeypatch.setenv("LUCIDFLUX_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.delenv("LUCIDFLUX_WEIGHTS_MIRROR", raising=False)
-
-    def run(*words):
-        done = CliRunner().invoke(app, ["--home", str(tmp_path / "home"), *map(str, words)])
-        return SimpleNamespace(exit_code=done.exit_code, stdout=capfd.readouterr().out, stderr=done.stderr)
-
-    return run
+    return lucidflux
 
 
 @pytest.fixture

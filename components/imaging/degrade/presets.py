@@ -33,6 +33,8 @@ class OneStage(Settings):
     kind: Literal["one-stage"] = "one-stage"
     share: Annotated[float, Field(gt=0)] = 1.0
     """Relative frequency of this variant within its preset."""
+    sharpen: bool = False
+    """Sharpen the HQ picture first; the sharpened one is the HQ of the pair."""
     blur_sigma_px: Range = (0.3, 1.4)
     """Standard deviation of the Gaussian blur, in pixels of the HQ crop."""
     shrink: Range = (1.0, 2.0)

@@ -105,7 +105,7 @@ def draw(seed: int, image_id: str, epoch: int, settings: DegradeSettings) -> Rec
         top=_shorten(top),
         left=_shorten(left),
         flip=flip < settings.flip_share,
-        sharpen=variant.kind == "two-stage" and variant.sharpen,
+        sharpen=variant.sharpen,
         steps=variant.draw(generator),
         made_with=versions.stamp(),
     )

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from typing import Annotated, Literal, get_args
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from components.imaging.degrade.drawing import Range, between, choose
-from components.imaging.degrade.filter import Sinc, Spread
+from components.imaging.degrade.filter import Sinc, Size, Spread
 from components.imaging.degrade.jpeg import Jpeg
 from components.imaging.degrade.kernels import Shape
 from components.imaging.degrade.noise import GreyNoise, Noise
@@ -36,10 +36,17 @@ NUMBERS = 48
 Numbers = Iterator[float]
 
 
+def _odd(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """Refuse a kernel without a pixel in its middle."""
+    if even := [size for size in sizes if size % 2 == 0]:
+        raise ValueError(f"expected odd sides, got {even}")
+    return sizes
+
+
 class KernelSettings(Settings):
     """Which kernel blurs."""
 
-    sizes: tuple[int, ...] = SIZES
+    sizes: Annotated[tuple[Size, ...], AfterValidator(_odd)] = SIZES
     """Odd sides, px, equally likely."""
     sinc_share: Share = 0.1
     shape_shares: tuple[float, float, float, float, float, float] = (0.45, 0.25, 0.12, 0.03, 0.12, 0.03)

@@ -53,7 +53,7 @@ def test_a_picture_smaller_than_the_crop_is_refused():
         recipe.apply(made_image(90, 100), recipe.draw(0, "a", 0, recipe.preset("dreamclear")))
 
 
-def test_libraries_that_give_other_bytes_are_refused_and_other_versions_alone_are_not(monkeypatch):
+def test_libraries_that_give_other_bytes_are_refused_and_other_versions_alone_are_not():
     settings = recipe.preset("tiny")
     drawn = recipe.draw(0, "a", 0, settings)
     digest_here, _, rest = versions.stamp().partition(" ")

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from components.imaging.degrade import recipe
-from components.imaging.degrade.two_stage import MODES, SHAPES
+from components.imaging.degrade.two_stage import MODES, SHAPES, KernelSettings
 
 SEEDS = range(5)
 """All but the first in the slower tier."""
@@ -194,3 +194,8 @@ def test_packed_recipes_are_short_and_come_back_equal(name):
         drawn = recipe.draw(1, f"image-{number}", number % 4, recipe.preset(name))
         assert len(drawn.pack().encode()) <= 400
         assert recipe.Recipe.unpack(drawn.pack()) == drawn
+
+
+def test_a_kernel_without_a_middle_is_refused():
+    with pytest.raises(ValueError, match=r"odd sides, got \[8\]"):
+        KernelSettings(sizes=(7, 8, 9))
