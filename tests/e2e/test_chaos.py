@@ -1,9 +1,10 @@
 """Kill -9 of workers and of the parent while pictures are ingested and curated; the same command then goes on."""
 
-import itertools
 import random
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -35,16 +36,16 @@ def test_two_killed_parents_and_two_killed_workers_change_no_manifest(collection
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(10))
 def test_a_parent_that_is_killed_at_any_moment_changes_no_manifest(collection, tmp_path, seed):
-    chance, home = random.Random(seed), tmp_path / "home"
+    chance, home = random.Random(seed), tmp_path / "none yet"
     for (words, expected, _), seconds in zip(verbs(collection), collection.seconds, strict=True):
-        home = killed_in(home, words, chance, seconds)
+        home = killed_in(tmp_path, home, words, chance, seconds)
         assert made(home, *words, settings=MANY_SHARDS) == expected
 
 
-def killed_in(before, words, chance, seconds):
+def killed_in(root, before, words, chance, seconds):
     """Run in copies of a home until a run is killed before its end; gives that copy."""
-    for attempt in itertools.count():
-        home = before.with_name(f"{words[0]}-{attempt}")
+    while True:
+        home = Path(tempfile.mkdtemp(dir=root)) / "home"
         if before.exists():
             shutil.copytree(before, home)
         run = Run(home, *words, settings=MANY_SHARDS)
