@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from components.backends.pages import charts
+from components.backends.pages.axes import Axis
+from components.backends.pages.wording import count, number
 from components.backends.tables import Tables
-from components.curate.picture import charts, facts
-from components.curate.picture.axes import Axis
-from components.curate.picture.wording import count, number
+from components.curate.picture import facts
 
 BINS = 40
 COLOURS = 6

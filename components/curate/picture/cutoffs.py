@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from components.backends.pages.wording import count, number, share, signed
 from components.backends.tables import Tables
 from components.curate.picture.facts import VIEW
 from components.curate.picture.sheets import Reader, Row, Sheet, chosen, first
 from components.curate.picture.subject import Subject
-from components.curate.picture.wording import count, number, share, signed
 from components.curate.select import kept_of_ranked
 from components.curate.settings import CurateSettings
 

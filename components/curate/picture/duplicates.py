@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from components.backends.pages.wording import tail
 from components.backends.tables import Tables
 from components.curate.picture.facts import COLUMNS, VIEW
 from components.curate.picture.sheets import Reader, Thumb, chosen, first_by_id
-from components.curate.picture.wording import REASONS, tail
+from components.curate.picture.wording import REASONS
 
 GROUPS_SHOWN = 8
 MEMBERS_SHOWN = 6

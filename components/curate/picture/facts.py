@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from components.backends.pages.axes import Axis, covering
 from components.backends.tables import Tables
-from components.curate.picture.axes import Axis, covering
 from components.curate.picture.subject import Subject
 
 VIEW = "images"

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from components.backends.pages.wording import count, plural, share, short
 from components.backends.tables import Tables
 from components.curate.picture.facts import VIEW
 from components.curate.picture.subject import PaperFunnel, Subject
-from components.curate.picture.wording import count, plural, share, short
 
 Shown = dict[str, Any]
 

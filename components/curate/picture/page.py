@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 
+from components.backends.pages.style import STYLE
 from components.backends.report import fill
 from components.backends.storage import Storage
 from components.backends.tables import Tables
 from components.curate.picture import comparison, cutoffs, duplicates, embedding, facts, funnel, telling
 from components.curate.picture.sheets import Reader, contact_sheets
-from components.curate.picture.style import STYLE
 from components.curate.picture.subject import Subject
 from components.curate.picture.template import TEMPLATE
 from components.curate.picture.wording import REASONS

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from components.backends.pages.wording import tail
 from components.backends.report import data_uri, thumbnail
 from components.backends.storage import Storage
 from components.backends.tables import Tables
 from components.curate.picture import facts
-from components.curate.picture.wording import REASONS, tail, why
+from components.curate.picture.wording import REASONS, why
 from components.imaging import codec
 from components.records import Progress
 

@@ -6,16 +6,17 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components.backends.pages import charts
+from components.backends.pages.charts import Mark
+from components.backends.pages.wording import count, number, plural
 from components.backends.tables import Tables
-from components.curate.picture import charts, facts
-from components.curate.picture.charts import Mark
+from components.curate.picture import facts
 from components.curate.picture.cutoffs import Cutoffs
 from components.curate.picture.duplicates import Found
 from components.curate.picture.embedding import Map
 from components.curate.picture.funnel import Funnel, Shown
 from components.curate.picture.sheets import Sheet
 from components.curate.picture.subject import Subject
-from components.curate.picture.wording import count, number, plural
 
 CELL_PX = 48
 

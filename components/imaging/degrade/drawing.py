@@ -4,11 +4,32 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Annotated, TypeVar
 
-Range = tuple[float, float]
+from pydantic import AfterValidator, Field
+
+N = TypeVar("N", bound=float)
 
 
-def between(limits: Range, at: float) -> float:
+def in_order(limits: tuple[N, N]) -> tuple[N, N]:
+    """Refuse a range whose lower end is the higher one."""
+    if limits[0] > limits[1]:
+        raise ValueError(f"expected the lower end first, got {list(limits)}")
+    return limits
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Range = Annotated[tuple[float, float], AfterValidator(in_order)]
+"""Both ends; what is drawn is uniform between them."""
+AtLeastZero = Annotated[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]], AfterValidator(in_order)]
+AboveZero = Annotated[tuple[Annotated[float, Field(ge=1e-4)], Annotated[float, Field(ge=1e-4)]], AfterValidator(in_order)]
+"""Values are rounded to four digits."""
+Quality = Annotated[int, Field(ge=1, le=100)]
+Qualities = Annotated[tuple[Quality, Quality], AfterValidator(in_order)]
+"""Whole libjpeg qualities, both ends included."""
+
+
+def between(limits: tuple[float, float], at: float) -> float:
     """Map [0, 1) to a range; rounded, so that a recipe's text stays short and is what is applied."""
     low, high = limits
     return round(low + (high - low) * at, 4)

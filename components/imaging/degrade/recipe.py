@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import threading
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import Field
@@ -52,6 +52,8 @@ class Recipe(Record):
     """Mirror left and right, before the steps."""
     sharpen: bool = False
     """Sharpen the crop; the sharpened one is the HQ of the pair, and what the steps begin with."""
+    variant: str = ""
+    """Name of the preset's variant that it was drawn from; empty in recipes of the time before."""
     steps: tuple[Step, ...]
     """In the order in which they are carried out."""
     made_with: str = ""
@@ -59,7 +61,8 @@ class Recipe(Record):
 
     def pack(self) -> str:
         """Give the short text that `unpack` reads, at most 400 bytes for the presets."""
-        head = [self.operator, self.made_with, self.crop_px, self.top, self.left, int(self.flip), int(self.sharpen)]
+        head: list[Any] = [self.operator, self.made_with, self.crop_px, self.top, self.left, int(self.flip), int(self.sharpen)]
+        head.append(self.variant)
         return json.dumps([*head, pack_steps(self.steps)], separators=(",", ":"))
 
     @classmethod
@@ -73,10 +76,11 @@ class Recipe(Record):
             given = json.loads(text)
             if isinstance(given, dict):
                 return cls.model_validate(given)
-            operator, made_with, crop_px, top, left, flip, sharpened, steps = given
+            operator, made_with, crop_px, top, left, flip, sharpened, *variant, steps = given
             return cls(
                 operator=operator, made_with=made_with, crop_px=crop_px, top=top, left=left,
-                flip=bool(flip), sharpen=bool(sharpened), steps=unpack_steps(steps),
+                flip=bool(flip), sharpen=bool(sharpened),
+                variant="".join(variant), steps=unpack_steps(steps),
             )  # fmt: skip
         except (ValueError, TypeError) as error:
             raise ManifestError(f"Expected a packed recipe, got {text[:200]!r}: {error}") from error
@@ -106,6 +110,7 @@ def draw(seed: int, image_id: str, epoch: int, settings: DegradeSettings) -> Rec
         left=_shorten(left),
         flip=flip < settings.flip_share,
         sharpen=variant.sharpen,
+        variant=variant.name,
         steps=variant.draw(generator),
         made_with=versions.stamp(),
     )

@@ -9,12 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from components.imaging.degrade.drawing import Range, between, choose
+from components.imaging.degrade.drawing import (
+    AboveZero,
+    AtLeastZero,
+    Qualities,
+    Share,
+    between,
+    choose,
+    in_order,
+)
 from components.imaging.degrade.filter import Sinc, Size, Spread
 from components.imaging.degrade.jpeg import Jpeg
 from components.imaging.degrade.kernels import Shape
@@ -24,7 +32,6 @@ from components.imaging.degrade.resize import Fit, Mode, Rescale, Resize
 from components.imaging.degrade.shot import Poisson
 from components.records import Settings
 
-Share = Annotated[float, Field(ge=0, le=1)]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
 MODES: tuple[Mode, ...] = get_args(Mode)
 SIZES = tuple(range(7, 22, 2))
@@ -34,12 +41,21 @@ NUMBERS = 48
 """Uniform numbers that one picture takes."""
 
 Numbers = Iterator[float]
+_Angle = Annotated[float, Field(ge=-math.pi, le=math.pi)]
+_Cutoff = Annotated[float, Field(ge=1e-4, le=math.pi)]
+Cutoffs = Annotated[tuple[_Cutoff, _Cutoff], AfterValidator(in_order)]
+"""rad per pixel."""
+Betas = tuple[Annotated[float, Field(ge=1e-4, le=1)], Annotated[float, Field(ge=1)]]
+"""Half of the draws lie between the lower end and 1, half between 1 and the upper end."""
+_Smaller = Annotated[float, Field(ge=1e-4, le=1)]
+Weight = Annotated[float, Field(ge=0)]
 
 
 def _odd(sizes: tuple[int, ...]) -> tuple[int, ...]:
     """Refuse a kernel without a pixel in its middle."""
-    if even := [size for size in sizes if size % 2 == 0]:
-        raise ValueError(f"expected odd sides, got {even}")
+    even = [size for size in sizes if size % 2 == 0]
+    if even or not sizes:
+        raise ValueError(f"expected odd sides, got {even or 'none'}")
     return sizes
 
 
@@ -49,18 +65,23 @@ class KernelSettings(Settings):
     sizes: Annotated[tuple[Size, ...], AfterValidator(_odd)] = SIZES
     """Odd sides, px, equally likely."""
     sinc_share: Share = 0.1
-    shape_shares: tuple[float, float, float, float, float, float] = (0.45, 0.25, 0.12, 0.03, 0.12, 0.03)
+    shape_shares: tuple[Weight, Weight, Weight, Weight, Weight, Weight] = (0.45, 0.25, 0.12, 0.03, 0.12, 0.03)
     """Of the rest: Gaussian, generalised Gaussian and plateau, each isotropic and anisotropic."""
-    sigma_px: Range = (0.2, 3.0)
-    theta: Range = (-math.pi, math.pi)
+    sigma_px: AboveZero = (0.2, 3.0)
+    theta: Annotated[tuple[_Angle, _Angle], AfterValidator(in_order)] = (-math.pi, math.pi)
     """rad."""
-    beta_generalised: Range = (0.5, 4.0)
-    """Half of the draws lie below 1, half above."""
-    beta_plateau: Range = (1.0, 2.0)
-    sinc_cutoff_small: Range = (math.pi / 3, math.pi)
-    """rad per pixel, for sides below 13 px."""
-    sinc_cutoff: Range = (math.pi / 5, math.pi)
-    """rad per pixel, for the others."""
+    beta_generalised: Betas = (0.5, 4.0)
+    beta_plateau: Betas = (1.0, 2.0)
+    sinc_cutoff_small: Cutoffs = (math.pi / 3, math.pi)
+    """For sides below 13 px."""
+    sinc_cutoff: Cutoffs = (math.pi / 5, math.pi)
+    """For the others."""
+
+    @model_validator(mode="after")
+    def _some_shape(self) -> Self:
+        if not any(self.shape_shares):
+            raise ValueError("expected a shape share above 0")
+        return self
 
     def draw(self, numbers: Numbers) -> Spread | Sinc:
         """Draw one kernel; takes nine numbers."""
@@ -93,8 +114,14 @@ class ResizeSettings(Settings):
     up_share: Share = 0.2
     down_share: Share = 0.7
     """The rest keeps its size."""
-    up: Range = (1.0, 1.5)
-    down: Range = (0.15, 1.0)
+    up: Annotated[tuple[Annotated[float, Field(ge=1)], Annotated[float, Field(ge=1)]], AfterValidator(in_order)] = (1.0, 1.5)
+    down: Annotated[tuple[_Smaller, _Smaller], AfterValidator(in_order)] = (0.15, 1.0)
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        if self.up_share + self.down_share > 1 + 1e-9:
+            raise ValueError(f"expected up_share + down_share of at most 1, got {self.up_share} + {self.down_share}")
+        return self
 
     def draw(self, numbers: Numbers) -> tuple[float, Mode]:
         """Draw factor and mode; takes three numbers."""
@@ -110,9 +137,9 @@ class NoiseSettings(Settings):
     gaussian_share: Share = 0.5
     """The rest is Poisson noise."""
     grey_share: Share = 0.4
-    sigma_u8: Range = (1.0, 30.0)
+    sigma_u8: AtLeastZero = (1.0, 30.0)
     """Standard deviation on the 0..255 scale."""
-    poisson_scale: Range = (0.05, 3.0)
+    poisson_scale: AtLeastZero = (0.05, 3.0)
 
     def draw(self, numbers: Numbers) -> Noise | GreyNoise | Poisson:
         """Draw one noise; takes four numbers."""
@@ -128,26 +155,27 @@ class TwoStage(Settings):
     """Blur, resize, noise and JPEG, twice; a low-pass before or after the last JPEG; back to the old size."""
 
     kind: Literal["two-stage"] = "two-stage"
-    share: Annotated[float, Field(gt=0)] = 1.0
+    name: str = "two-stage"
+    """Of this variant within its preset."""
+    share: Weight = 1.0
     """Relative frequency of this variant within its preset."""
     sharpen: bool = True
     """Sharpen the HQ picture first; the sharpened one is the HQ of the pair."""
     blur_1: KernelSettings = KernelSettings()
     resize_1: ResizeSettings = ResizeSettings()
     noise_1: NoiseSettings = NoiseSettings()
-    jpeg_quality_1: tuple[int, int] = (30, 95)
+    jpeg_quality_1: Qualities = (30, 95)
     blur_2_share: Share = 0.8
     blur_2: KernelSettings = KernelSettings(sigma_px=(0.2, 1.5))
     resize_2: ResizeSettings = ResizeSettings(up_share=0.3, down_share=0.4, up=(1.0, 1.2), down=(0.3, 1.0))
     noise_2: NoiseSettings = NoiseSettings(sigma_u8=(1.0, 25.0), poisson_scale=(0.05, 2.5))
-    jpeg_quality_2: tuple[int, int] = (30, 95)
+    jpeg_quality_2: Qualities = (30, 95)
     end_part: Annotated[float, Field(gt=0)] = 0.25
     """Side of LQ before it is enlarged again, over the side of HQ."""
     end_first_share: Share = 0.5
     """How often the last resize and the low-pass come before the last JPEG, not after it."""
     final_sinc_share: Share = 0.8
-    final_sinc_cutoff: Range = (math.pi / 3, math.pi)
-    """rad per pixel."""
+    final_sinc_cutoff: Cutoffs = (math.pi / 3, math.pi)
 
     def draw(self, generator: np.random.Generator) -> tuple[Step, ...]:
         """Draw one picture's steps; takes the same number of random numbers whatever the settings."""
@@ -179,7 +207,7 @@ class TwoStage(Settings):
         return [*end, jpeg, back] if end_first else [jpeg, *end, back]
 
 
-def _angle(limits: Range, at: float) -> float:
+def _angle(limits: tuple[float, float], at: float) -> float:
     """Map [0, 1) to a range; cut off after four digits, so that it stays within pi."""
     low, high = limits
     return math.trunc((low + (high - low) * at) * 1e4) / 1e4

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from components.backends import manifest
+from components.backends.pages.axes import Axis, covering
 from components.backends.shards import write_shard
 from components.backends.storage import LocalStorage
 from components.backends.tables import Tables
 from components.curate.picture import Metric, Subject, cutoffs, duplicates, embedding, facts, funnel, make_picture
-from components.curate.picture.axes import Axis, covering
 from components.curate.picture.sheets import Reader
 from components.curate.settings import CurateSettings
 from components.imaging import codec

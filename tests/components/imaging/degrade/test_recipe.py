@@ -43,7 +43,7 @@ def lq_digest(name: str) -> str:
 def recipe_digest(name: str) -> str:
     drawn = [recipe.draw(7, f"image-{number}", number % 4, recipe.preset(name)) for number in range(50)]
     return hashlib.sha256(
-        "".join(canonical_json(one.model_dump(exclude={"sharpen", "made_with"})) for one in drawn).encode()
+        "".join(canonical_json(one.model_dump(exclude={"sharpen", "made_with", "variant"})) for one in drawn).encode()
     ).hexdigest()
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.curate.picture.axes import Axis, round_step
-from components.curate.picture.wording import short
+from components.backends.pages.axes import Axis, round_step
+from components.backends.pages.wording import short
 
 WIDTH, HEIGHT = 400, 240
 LEFT, RIGHT, TOP, BOTTOM = 44, 22, 26, 40

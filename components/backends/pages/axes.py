@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from components.curate.picture.wording import short
+from components.backends.pages.wording import short
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What the pages of datasets and pairs share: look, words, scales and charts."""
