@@ -99,13 +99,19 @@ class Curation(Record):
 
 
 class PairSet(Record):
-    """Seeded LQ/HQ pairs of the training scenes, as recipes."""
+    """Seeded LQ/HQ pairs of the training scenes, as recipes and perhaps also as pixels."""
 
     manifest: Manifest
     curation: Curation
     expectations: Expectations
     too_small: int = 0
     """Kept training pictures with a side below the crop; they give no pair."""
+    draws: Expectations | None = None
+    """Drawn values against their ranges and shares."""
+    looks: Expectations | None = None
+    """Some pairs, made and measured; None until the page is drawn."""
+    picture: str = ""
+    """Key of the page that shows the pairs; empty until it is drawn."""
 
 
 class TrainRun(Record):

@@ -115,7 +115,12 @@ def synthesize(context: typer.Context, manifest: Annotated[str, typer.Argument(h
 
         made = run(find(workspace.store, Curation, manifest), **options.arguments)
     small = f" {made.too_small} pictures are smaller than the crop and give none." if made.too_small else ""
-    finish(options, made, f"Drew {made.manifest.rows} pairs.{small}\nNext: lucidflux train {made.manifest.sha256[:12]}")
+    finish(
+        options,
+        made,
+        f"Drew {made.manifest.rows} pairs.{small}\nPicture: {workspace.store.root}/{made.picture}\n"
+        f"One of them: lucidflux pair PAIR_OR_IMAGE_ID\nNext: lucidflux train {made.manifest.sha256[:12]}",
+    )
 
 
 @app.command()

@@ -10,8 +10,9 @@ from components.backends.history import SHORT
 from components.backends.tables import Tables
 from components.errors import ManifestError, SettingsError
 from components.imaging import codec
-from components.imaging.degrade.recipe import Recipe, apply
+from components.imaging.degrade.recipe import Recipe
 from components.records import PairSet, Record
+from components.synthesize.pairs import remade
 from flows.workspace import Workspace
 
 
@@ -32,12 +33,7 @@ class Pair(Record):
     def text(self) -> str:
         """A line for each step, and the files."""
         lines = [f"Pair {self.id[:SHORT]}, picture {self.hq_id[:SHORT]}, epoch {self.epoch}, of pairs {self.pairs[:SHORT]}"]
-        made = self.recipe
-        where = "the whole picture" if made.crop_px is None else f"{made.crop_px} px at {made.top:.3f}, {made.left:.3f}"
-        lines.append(f"  hq: {where}{', mirrored' if made.flip else ''}{', sharpened' if made.sharpen else ''}")
-        for step in made.steps:
-            values = step.model_dump(exclude={"kind"})
-            lines.append(f"  {step.kind}: {', '.join(f'{name} {value}' for name, value in values.items())}")
+        lines += [f"  {line}" for line in self.recipe.lines()]
         if self.others:
             lines.append(f"{self.others} more pairs are meant by that; give the id of one, or --epoch.")
         return "\n".join([*lines, *(f"Written: {file}" for file in self.files)])
@@ -78,11 +74,9 @@ def _rows(workspace: Workspace, made: PairSet, asked: str, epoch: int | None) ->
 
 def _write(workspace: Workspace, made: PairSet, rows: list[dict[str, Any]], out: Path) -> Pair:
     row, store = rows[0], workspace.store
-    picture = codec.decode(store.read_range(row["shard"], row["offset"], row["length"]), limits=codec.STORED)
-    drawn = Recipe.unpack(row["recipe"])
     out.mkdir(parents=True, exist_ok=True)
     files = []
-    for side, image_u8 in zip(("hq", "lq"), apply(picture.image_u8, drawn), strict=True):
+    for side, image_u8 in zip(("hq", "lq"), remade(store, row), strict=True):
         path = out / f"{row['id'][:SHORT]}-{side}.png"
         path.write_bytes(codec.encode_png(image_u8))
         files.append(str(path))
@@ -91,7 +85,7 @@ def _write(workspace: Workspace, made: PairSet, rows: list[dict[str, Any]], out:
         hq_id=row["hq_id"],
         epoch=row["epoch"],
         pairs=made.manifest.sha256,
-        recipe=drawn,
+        recipe=Recipe.unpack(row["recipe"]),
         files=(files[0], files[1]),
         others=len(rows) - 1,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prefect import flow
+from prefect.artifacts import create_link_artifact
 
 from components.records import Curation, PairSet
 from flows import tasks
@@ -11,7 +12,7 @@ from flows.workspace import open_workspace
 
 @flow(name="synthesize")
 def synthesize(curation: Curation, profile: str = "tiny", overrides: list[str] | None = None, home: str = "") -> PairSet:
-    """Draw the recipe of every pair.
+    """Draw the recipe of every pair, make the pixels where they are kept, measure some and draw the page.
 
     Args:
         curation: what `curate` gave.
@@ -20,4 +21,7 @@ def synthesize(curation: Curation, profile: str = "tiny", overrides: list[str] |
         home: state folder; empty is LUCIDFLUX_HOME or `.lucidflux`.
     """
     workspace = open_workspace(profile, overrides, home)
-    return tasks.run(tasks.synthesize_pairs, workspace, curation)
+    pairs = tasks.run(tasks.synthesize_pairs, workspace, curation)
+    pairs = tasks.run(tasks.draw_pairs, workspace, pairs)
+    create_link_artifact(f"{workspace.store.root}/{pairs.picture}", key="pairs-picture", link_text="Picture of the pairs")
+    return pairs

@@ -219,16 +219,45 @@ def benchmarks(workspace: Workspace) -> list[dict[str, Any]]:
 
 @task(
     name="synthesize-pairs",
-    cache_key_fn=_key("synthesize", lambda p: p["curation"].manifest.sha256, lambda p: p["workspace"].profile.synthesize),
+    cache_key_fn=_key(
+        "synthesize",
+        lambda p: p["curation"].manifest.sha256,
+        lambda p: p["workspace"].profile.synthesize,
+        lambda p: benchmarks(p["workspace"]),
+    ),
     **KEEP,
     **RETRY,
 )
 def synthesize_pairs(workspace: Workspace, curation: Curation) -> PairSet:
     """Kept training pictures -> seeded pairs."""
     from components.backends import catalog
-    from components.synthesize.run import synthesize
+    from components.curate.registered import registered
+    from components.synthesize.run import Means, synthesize
 
-    made = synthesize(curation, workspace.profile.synthesize, objects=workspace.objects, progress=progress.get())
+    backend = workspace.profile.backend
+    means = Means(
+        objects=workspace.objects,
+        workers=backend.workers,
+        engine=backend.engine,
+        benchmarks={one.name: one.images for one in registered(workspace.store)},
+        docs=workspace.docs,
+        progress=progress.get(),
+    )
+    return catalog.save(workspace.store, synthesize(curation, workspace.profile.synthesize, means))
+
+
+@task(
+    name="draw-pairs",
+    cache_key_fn=_key("draw-pairs", lambda p: p["pairs"].manifest.sha256, lambda p: p["workspace"].profile.synthesize),
+    **KEEP,
+    **RETRY,
+)
+def draw_pairs(workspace: Workspace, pairs: PairSet) -> PairSet:
+    """Pairs -> the same, with some of them measured and the page that shows them."""
+    from components.backends import catalog
+    from components.synthesize.picture import show
+
+    made = show(pairs, workspace.profile.synthesize, store=workspace.store, docs=workspace.docs, progress=progress.get())
     return catalog.save(workspace.store, made)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.backends.scratch import scratch
 from components.backends.storage import Storage, file_sha256
 from components.errors import ManifestError, StorageError
 from components.records import Manifest, ManifestKind
@@ -63,6 +63,11 @@ _PAIRS = pa.schema(
         ("shard", pa.string()),
         ("offset", pa.int64()),
         ("length", pa.int64()),
+        ("pixels", pa.string()),
+        ("hq_offset", pa.int64()),
+        ("hq_length", pa.int64()),
+        ("lq_offset", pa.int64()),
+        ("lq_length", pa.int64()),
     ]
 )
 _SCORES = pa.schema(
@@ -93,6 +98,19 @@ _LUMA = pa.schema([("id", pa.string()), ("blur", pa.float64()), ("flat_share", p
 _QUALITY = pa.schema([("id", pa.string()), ("value", pa.float64())])
 _GROUPS = pa.schema([("id", pa.string()), ("group", pa.string())])
 _LEAKS = pa.schema([("id", pa.string()), ("benchmark", pa.string()), ("benchmark_id", pa.string())])
+_DRAWN = pa.schema(
+    [("name", pa.string()), ("word", pa.string()), ("n", pa.int64()), ("low", pa.float64()), ("high", pa.float64())]
+)
+_PARAMETERS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("origin", pa.string()),
+        ("n", pa.int64()),
+        ("outside", pa.int64()),
+        ("sigmas", pa.float64()),
+    ]
+)
+_LOOKS = pa.schema([("id", pa.string()), ("psnr", pa.float64()), ("ssim", pa.float64())])
 SCHEMAS: Mapping[str, pa.Schema] = {
     "images": _IMAGES,
     "pairs": _PAIRS,
@@ -102,8 +120,11 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "quality": _QUALITY,
     "groups": _GROUPS,
     "leaks": _LEAKS,
+    "drawn": _DRAWN,
+    "parameters": _PARAMETERS,
+    "looks": _LOOKS,
 }
-"""Columns by kind; the last four exist as parts only."""
+"""Columns by kind; those after the restorations exist as parts or tables only."""
 ORDER: Mapping[str, tuple[str, ...]] = {
     "images": ("origin", "id"),
     "pairs": ("hq_id", "epoch"),
@@ -159,8 +180,8 @@ def write_batches(
 ) -> Manifest:
     """Write rows that come in their final order; the bytes do not depend on how they are batched."""
     count = 0
-    with tempfile.TemporaryDirectory(prefix="lucidflux-manifest-") as folder:
-        path = Path(folder) / "rows.parquet"
+    with scratch("manifest") as folder:
+        path = folder / "rows.parquet"
         with pq.ParquetWriter(path, SCHEMAS[kind], compression="zstd", store_schema=True) as writer:
             for group in _regrouped(batches, SCHEMAS[kind]):
                 writer.write_table(group, row_group_size=GROUP_ROWS)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import tarfile
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
+from components.backends.scratch import scratch
 from components.backends.storage import Storage, file_sha256
 
 WINDOW_BYTES = 16 << 20
@@ -36,8 +35,8 @@ def write_shard(store: Storage, members: Iterable[tuple[str, bytes]]) -> list[Pl
         One place per member, in order; empty for no member.
     """
     spans: list[tuple[int, int]] = []
-    with tempfile.TemporaryDirectory(prefix="lucidflux-shard-") as folder:
-        path = Path(folder) / "shard.tar"
+    with scratch("shard") as folder:
+        path = folder / "shard.tar"
         with tarfile.open(path, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for name, data in members:
                 header = tarfile.TarInfo(name)

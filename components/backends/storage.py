@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import re
 import shutil
 import uuid
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Protocol
 from urllib.parse import urlparse
 
+import psutil
+
 from components.errors import StorageError
 
 PART_BYTES = 8 << 20
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+"""In the names of unfinished files: a folder may be shared, process ids are not."""
 
 
 class Listed(NamedTuple):
@@ -173,7 +179,7 @@ class Replacing:
 
     def __init__(self, target: Path) -> None:
         self.target = target
-        self.partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
+        self.partial = target.with_name(f".{target.name}.{_HOST}-{os.getpid()}-{uuid.uuid4().hex}.partial")
 
     def __enter__(self) -> Path:
         """Make the folder and give the path."""
@@ -182,6 +188,7 @@ class Replacing:
         except OSError as error:
             sentence = f"Cannot write below {self.target.parent}: {error.strerror}. Choose another --home."
             raise StorageError(sentence) from error
+        _sweep(self.target.parent)
         return self.partial
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
@@ -195,6 +202,15 @@ class Replacing:
         with self.partial.open("rb") as file:
             os.fsync(file.fileno())
         self.partial.replace(self.target)
+
+
+@lru_cache(maxsize=256)
+def _sweep(folder: Path) -> None:
+    """Delete what killed processes of this machine left in a folder; once per process and folder."""
+    for path in folder.glob(f".*.{_HOST}-*.partial"):
+        pid = path.name.rpartition(f".{_HOST}-")[2].partition("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            path.unlink(missing_ok=True)
 
 
 def missing(root: str, key: str, error: Exception | None) -> StorageError:

@@ -6,19 +6,16 @@ into the memory limit goes to a scratch folder, and results leave as a sorted ma
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import duckdb
-import psutil
 import pyarrow as pa
 
 from components.backends import manifest as manifests
+from components.backends import scratch
 from components.backends.storage import Storage
 from components.errors import ManifestError
 from components.records import Manifest, ManifestKind
@@ -26,7 +23,6 @@ from components.records import Manifest, ManifestKind
 MEMORY_MIB = 1024
 """What DuckDB may hold before it writes to its scratch folder."""
 THREADS = 2
-_SCRATCH = "lucidflux-tables-"
 FILES_A_VIEW = 4096
 """Parts are copied into a table this many files at a time."""
 
@@ -46,17 +42,16 @@ class Tables:
             memory_mib: limit of DuckDB's own memory.
         """
         self.store = store
-        _sweep()
-        self._scratch = tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-")
+        self._scratch = scratch.make("tables")
         config: dict[str, Any] = {
             "memory_limit": f"{memory_mib}MiB",
             "threads": THREADS,
-            "temp_directory": self._scratch,
+            "temp_directory": str(self._scratch),
             "preserve_insertion_order": False,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         }
-        self.connection = duckdb.connect(str(Path(self._scratch) / "session.duckdb"), config=config)
+        self.connection = duckdb.connect(str(self._scratch / "session.duckdb"), config=config)
 
     def __enter__(self) -> Self:
         """Give the session."""
@@ -166,14 +161,6 @@ class Tables:
 
     def _result(self, sql: str, values: Values) -> Any:
         return self.connection.sql(sql, params=_given(values) or None)
-
-
-def _sweep() -> None:
-    """Delete what sessions of killed processes left on disk."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
-        pid = folder.name.removeprefix(_SCRATCH).partition("-")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _given(values: Values) -> Any:

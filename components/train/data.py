@@ -41,7 +41,7 @@ Tick = Callable[[int, int], None]
 
 
 class PairPixels:
-    """Makes the pixels of pairs."""
+    """Gives the pixels of pairs: read from the shards that hold them, or made from their recipes."""
 
     def __init__(self, store: Storage, rows: Sequence[Mapping[str, Any]], *, crop_px: int | None = None) -> None:
         """Check the recipes.
@@ -69,6 +69,13 @@ class PairPixels:
             )
         self._decode = lru_cache(maxsize=DECODED)(self._read)
 
+    def _pair(self, index: int) -> tuple[codec.Image, codec.Image]:
+        row = self.rows[index]
+        if row.get("pixels"):
+            hq, lq = ((row["pixels"], row[f"{side}_offset"], row[f"{side}_length"]) for side in ("hq", "lq"))
+            return self._read(*hq), self._read(*lq)
+        return recipe.apply(self._decode(row["shard"], row["offset"], row["length"]), self.recipes[index])
+
     def _read(self, shard: str, offset: int, length: int) -> codec.Image:
         return codec.decode(self.store.read_range(shard, offset, length), limits=codec.STORED).image_u8
 
@@ -76,9 +83,7 @@ class PairPixels:
         """HQ and LQ of some rows, each (B, 3, H, W) uint8."""
         both: tuple[list[codec.Image], list[codec.Image]] = ([], [])
         for index in indices:
-            row = self.rows[index]
-            made = recipe.apply(self._decode(row["shard"], row["offset"], row["length"]), self.recipes[index])
-            for side, image in zip(both, made, strict=True):
+            for side, image in zip(both, self._pair(index), strict=True):
                 side.append(image)
         hq_u8, lq_u8 = (torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous() for images in both)
         return hq_u8, lq_u8

@@ -112,6 +112,8 @@ class Counter:
 
     def _sets(self, sets: Mapping[str, Sets], counted: Counted) -> None:
         """Count the rows of sets that clash; hashes, taken in one pass for all rules, tell in little memory whether one can."""
+        if not sets:
+            return
         columns = (
             f'case when {one.among} then hash({one.by}) end as "{key}", {one.value} as "{key} value"' for key, one in sets.items()
         )

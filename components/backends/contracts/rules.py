@@ -129,6 +129,28 @@ _PAIRS: Mapping[str, Statistic] = {
     "id_repeated": Sets("id", "id <> ''"),
     "hq_id_epoch_repeated": Sets("hq_id, epoch", "hq_id <> '' and epoch is not null"),
     "split_not_train": Rows("split not in ('', 'train')"),
+    "hq_id_not_allowed": Rows("hq_id not in (select id from allowed)", needs="allowed"),
+    "hq_id_in_benchmark": Rows("hq_id in (select id from guarded)", needs="guarded"),
+    "pixels_incomplete": Rows(
+        "(coalesce(pixels, '') <> '') <> ($pixels > 0) or (pixels <> '' and not coalesce("
+        "least(hq_offset, lq_offset) > 0 and least(hq_length, lq_length) > 0 and hq_offset <> lq_offset, false))"
+    ),
 }
-STATISTICS: Mapping[str, Mapping[str, Statistic]] = {"images": {**_EVERY_IMAGE, **_SCORES, **_SELECTED}, "pairs": _PAIRS}
+_PARAMETERS: Mapping[str, Statistic] = {
+    "parameters": Measure("count(*)"),
+    "value_outside": Rows("outside > 0"),
+    "share_unlikely": Rows("abs(sigmas) > $sigmas_maximum"),
+}
+_LOOKS: Mapping[str, Statistic] = {
+    "looks": Measure("count(*)"),
+    **_missing("looks", ("psnr", "ssim")),
+    "psnr_too_low": Rows("psnr < $psnr_minimum"),
+    "psnr_median": Measure("median(psnr)"),
+}
+STATISTICS: Mapping[str, Mapping[str, Statistic]] = {
+    "images": {**_EVERY_IMAGE, **_SCORES, **_SELECTED},
+    "pairs": _PAIRS,
+    "parameters": _PARAMETERS,
+    "looks": _LOOKS,
+}
 """What every rule looks at, by kind of rows and key of the rule."""

@@ -25,7 +25,9 @@ from components.backends.contracts.rules import STATISTICS, Drift, Rows, Share, 
 from components.errors import SettingsError, lookup, suggest
 
 _FOLDER = Path(__file__).resolve().parents[3] / "infra" / "expectations"
-SUITES: Mapping[str, Path] = {name: _FOLDER / f"{name}.json" for name in ("ingest", "curate_before", "curate_after", "pairs")}
+SUITES: Mapping[str, Path] = {
+    name: _FOLDER / f"{name}.json" for name in ("ingest", "curate_before", "curate_after", "pairs", "draws", "looks")
+}
 
 
 @dataclass(frozen=True)

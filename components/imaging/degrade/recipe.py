@@ -65,6 +65,15 @@ class Recipe(Record):
         head.append(self.variant)
         return json.dumps([*head, pack_steps(self.steps)], separators=(",", ":"))
 
+    def lines(self) -> list[str]:
+        """Say what is done to the picture, a line for the crop and one for each step."""
+        where = "the whole picture" if self.crop_px is None else f"{self.crop_px} px at {self.top:.3f}, {self.left:.3f}"
+        said = [f"hq: {where}{', mirrored' if self.flip else ''}{', sharpened' if self.sharpen else ''}"]
+        for step in self.steps:
+            values = step.model_dump(exclude={"kind"}).items()
+            said.append(f"{step.kind}: {', '.join(f'{name} {value}' for name, value in values)}")
+        return said
+
     @classmethod
     def unpack(cls, text: str) -> Self:
         """Read what `pack` wrote, or the JSON object of the time before.
