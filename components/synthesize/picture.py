@@ -91,7 +91,7 @@ def _html(
 
 def _lead(pairs: PairSet, settings: SynthesizeSettings) -> str:
     small = (
-        f" {plural(pairs.too_small, 'picture is', 'pictures are')} smaller than the crop and give none."
+        f" {plural(pairs.too_small, 'picture is', 'pictures are')} smaller than the crop: no pair."
         if pairs.too_small
         else ""
     )

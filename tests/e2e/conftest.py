@@ -62,21 +62,46 @@ def quickstarted(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return Home(home, json.loads(lines[0]))
 
 
-MANY_SHARDS = {"ingest.shard_pictures": "4", "backend.workers": "2"}
+MANY_SHARDS = {
+    "ingest.shard_pictures": "4",
+    "backend.workers": "2",
+    "synthesize.preset": "dreamclear",
+    "synthesize.crop_px": "160",
+    "synthesize.epochs": "3",
+    "synthesize.store": "shards",
+    "synthesize.shard_pairs": "4",
+}
 """Fifty groups of four pictures, so that there is much to be interrupted."""
 
 
 @dataclass
 class Collection:
-    """Made photos, and what ingest and curate make of them when nobody disturbs them."""
+    """Made photos, and what the stages make of them when nobody disturbs them."""
 
     photos: Path
-    images: str
-    """sha256 of the image manifest."""
-    curated: str
-    """sha256 of the curated manifest."""
-    seconds: tuple[float, float]
-    """What ingest and curate took."""
+    home: Path
+    manifests: list[str]
+    """sha256 of the images, of what was curated of them, and of the pairs."""
+    parts: list[int]
+    """Parts that the workers left on the way."""
+    seconds: list[float]
+    """What each stage took."""
+
+    @property
+    def verbs(self) -> list[tuple[str, str]]:
+        """What is run, one after the other."""
+        given = [str(self.photos), *self.manifests]
+        return list(zip(("ingest", "curate", "synthesize"), given, strict=False))
+
+
+def objects(home: Path) -> set[str]:
+    """Keys of everything below a home's object store, unfinished files too."""
+    return {str(path.relative_to(home / "objects")) for path in (home / "objects").rglob("*") if path.is_file()}
+
+
+def finished_parts(home: Path) -> int:
+    """How many groups of rows workers have finished."""
+    return sum(1 for folder in ("parts", "scores") for _ in (home / "objects" / folder).rglob("*.parquet"))
 
 
 def make_photos(folder: Path, count: int) -> Path:
@@ -107,9 +132,10 @@ def made(home: Path, *words: str, settings: dict[str, str], program: str = STAGE
 @pytest.fixture(scope="session")
 def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
     home = tmp_path_factory.mktemp("undisturbed")
-    photos = make_photos(tmp_path_factory.mktemp("made") / "photos", 200)
-    began = time.monotonic()
-    images = made(home, "ingest", str(photos), settings=MANY_SHARDS)
-    ingested = time.monotonic()
-    curated = made(home, "curate", images, settings=MANY_SHARDS)
-    return Collection(photos, images, curated, (ingested - began, time.monotonic() - ingested))
+    undisturbed = Collection(make_photos(tmp_path_factory.mktemp("made") / "photos", 200), home, [], [], [])
+    for verb in ("ingest", "curate", "synthesize"):
+        given, began, before = (undisturbed.manifests or [str(undisturbed.photos)])[-1], time.monotonic(), finished_parts(home)
+        undisturbed.manifests.append(made(home, verb, given, settings=MANY_SHARDS))
+        undisturbed.parts.append(finished_parts(home) - before)
+        undisturbed.seconds.append(time.monotonic() - began)
+    return undisturbed

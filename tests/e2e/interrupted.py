@@ -11,7 +11,7 @@ from typing import TextIO
 
 import psutil
 
-from tests.e2e.conftest import ROOT, STAGES, command, environment
+from tests.e2e.conftest import ROOT, STAGES, command, environment, finished_parts
 
 WORKERS = ("multiprocessing.spawn", "ray::answered")
 """What the command lines of workers hold: of processes, and of a Ray worker that has a job."""
@@ -46,7 +46,7 @@ class Run:
         return workers
 
     def _finished(self) -> int:
-        return sum(1 for folder in ("parts", "scores") for _ in (self.home / "objects" / folder).rglob("*.parquet"))
+        return finished_parts(self.home)
 
     def kill(self) -> None:
         """Kill the program; nothing that it started may go on."""

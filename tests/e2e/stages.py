@@ -1,6 +1,6 @@
-"""Ingest and curate as a program without flows: no server, no DVC, no page; for tests that interrupt and compare many runs.
+"""Stages as a program without flows: no server, no DVC, no page; for tests that interrupt and compare many runs.
 
-python -m tests.e2e.stages --home HOME [--set KEY=VALUE]... ingest SOURCE | curate MANIFEST
+python -m tests.e2e.stages --home HOME [--set KEY=VALUE]... ingest SOURCE | curate MANIFEST | synthesize MANIFEST
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from pathlib import Path
 
 from components.backends.catalog import find, save
 from components.backends.storage import open_storage
-from components.curate.run import Means, curate
+from components.curate import run as curation
 from components.ingest.run import ingest
-from components.records import DatasetVersion, Expectations
+from components.records import Curation, DatasetVersion, Expectations
+from components.synthesize import run as synthesis
 from flows.settings import load
 
 
@@ -23,7 +24,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--set", dest="overrides", action="append", default=[])
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("verb", choices=("ingest", "curate"))
+    parser.add_argument("verb", choices=("ingest", "curate", "synthesize"))
     parser.add_argument("what")
     given = parser.parse_args()
     profile = load("tiny", given.overrides)
@@ -38,8 +39,14 @@ def main() -> None:
         )
         sys.stdout.write(save(store, made).model_dump_json() + "\n")
         return
-    means = Means(objects=objects, workers=backend.workers, engine=backend.engine)
-    sys.stdout.write(curate(find(store, DatasetVersion, given.what), profile.curate, means).model_dump_json() + "\n")
+    if given.verb == "curate":
+        means = curation.Means(objects=objects, workers=backend.workers, engine=backend.engine)
+        curated = save(store, curation.curate(find(store, DatasetVersion, given.what), profile.curate, means))
+        sys.stdout.write(curated.model_dump_json() + "\n")
+        return
+    ways = synthesis.Means(objects=objects, workers=backend.workers, engine=backend.engine)
+    pairs = synthesis.synthesize(find(store, Curation, given.what), profile.synthesize, ways)
+    sys.stdout.write(pairs.model_dump_json() + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Kill -9 of workers and of the parent while pictures are ingested and curated; the same command then goes on."""
+"""Kill -9 of workers and of the parent while pictures are ingested, curated and degraded; the same command then goes on."""
 
 import random
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import MANY_SHARDS, STAGES, made
+from tests.e2e.conftest import MANY_SHARDS, STAGES, made, objects
 from tests.e2e.interrupted import Run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
@@ -24,22 +24,31 @@ CASES = [
 @pytest.mark.parametrize(("program", "seed"), CASES)
 def test_two_killed_parents_and_two_killed_workers_change_no_manifest(collection, tmp_path, program, seed):
     chance, home = random.Random(seed), tmp_path / "home"
-    for words, expected, parts in verbs(collection):
+    for words, expected, parts in zip(collection.verbs, collection.manifests, collection.parts, strict=True):
         killed = Run(home, *words, settings=MANY_SHARDS, program=program)
         killed.at_work(chance.randint(1, parts // 2))
         killed.kill()
         hurt = Run(home, *words, settings=MANY_SHARDS, program=program)
         chance.choice(hurt.at_work(chance.randint(1, parts // 4))).kill()
         assert hurt.manifest() == expected
+    assert_nothing_more(home, collection)
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(10))
 def test_a_parent_that_is_killed_at_any_moment_changes_no_manifest(collection, tmp_path, seed):
     chance, home = random.Random(seed), tmp_path / "none yet"
-    for (words, expected, _), seconds in zip(verbs(collection), collection.seconds, strict=True):
+    for words, expected, seconds in zip(collection.verbs, collection.manifests, collection.seconds, strict=True):
         home = killed_in(tmp_path, home, words, chance, seconds)
         assert made(home, *words, settings=MANY_SHARDS) == expected
+    assert_nothing_more(home, collection)
+
+
+def assert_nothing_more(home, collection):
+    """No shard twice, no shard that nobody knows, no half of one."""
+    for folder in ("shards/", "manifests/"):
+        left, expected = ({key for key in objects(one) if key.startswith(folder)} for one in (home, collection.home))
+        assert left == expected
 
 
 def killed_in(root, before, words, chance, seconds):
@@ -54,8 +63,3 @@ def killed_in(root, before, words, chance, seconds):
         except subprocess.TimeoutExpired:
             run.kill()
             return home
-
-
-def verbs(collection):
-    """What is run, the manifest that is to come of it, and about how many parts its workers leave on the way."""
-    return [(("ingest", str(collection.photos)), collection.images, 50), (("curate", collection.images), collection.curated, 50)]

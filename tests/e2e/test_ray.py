@@ -130,10 +130,7 @@ def test_an_address_without_a_cluster_says_so():
 
 def test_a_ray_run_that_loses_a_worker_gives_the_manifests_of_processes(collection, tmp_path):
     settings = MANY_SHARDS | {"backend.engine": "ray"}
-    for words, expected in (
-        (("ingest", str(collection.photos)), collection.images),
-        (("curate", collection.images), collection.curated),
-    ):
+    for words, expected in zip(collection.verbs, collection.manifests, strict=True):
         hurt = Run(tmp_path / "home", *words, settings=settings)
         hurt.at_work(5)[0].kill()
         assert hurt.manifest() == expected

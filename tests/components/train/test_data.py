@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from components.backends import manifest
+from components.backends.shards import write_shard
 from components.errors import TrainError
 from components.imaging import codec
 from components.imaging.degrade import recipe
@@ -96,3 +97,22 @@ def test_a_batch_depends_on_its_samples_alone(live, rows):
     assert torch.equal(both.noise_BTD[1:], second.noise_BTD)
     assert torch.equal(both.t_B[1:], second.t_B)
     torch.testing.assert_close(both.condition.hint_lrp_pm1[1:], second.condition.hint_lrp_pm1, atol=1e-3, rtol=0)
+
+
+def test_pixels_from_a_shard_are_those_of_the_recipe(small_store, rows):
+    made = [image for index in (5, 2) for image in remade(small_store, rows[index])]
+    places = write_shard(small_store, [(f"{number}.png", codec.encode_png(image)) for number, image in enumerate(made)])
+    with_pixels = [dict(row) for row in rows]
+    for number, index in enumerate((5, 2)):
+        hq, lq = places[2 * number : 2 * number + 2]
+        with_pixels[index] |= {"pixels": hq.shard, "hq_offset": hq.offset, "hq_length": hq.length}
+        with_pixels[index] |= {"lq_offset": lq.offset, "lq_length": lq.length}
+    for read, remade_too in zip(
+        PairPixels(small_store, with_pixels).make([5, 2]), PairPixels(small_store, rows).make([5, 2]), strict=True
+    ):
+        assert torch.equal(read, remade_too)
+
+
+def remade(store, row):
+    picture = codec.decode(store.read_range(row["shard"], row["offset"], row["length"]))
+    return recipe.apply(picture.image_u8, Recipe.unpack(row["recipe"]))
