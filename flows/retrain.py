@@ -11,6 +11,7 @@ from flows.ingest import ingest
 from flows.register import register
 from flows.synthesize import synthesize
 from flows.train import train
+from flows.workspace import open_workspace
 
 
 @flow(name="retrain")
@@ -23,6 +24,9 @@ def retrain(sources: list[str], profile: str = "tiny", overrides: list[str] | No
         overrides: `key=value` settings.
         home: state folder; empty is LUCIDFLUX_HOME or `.lucidflux`.
     """
+    from components.synthesize.run import degradation
+
+    degradation(open_workspace(profile, overrides, home).profile.synthesize)  # a wrong one is better known before the hours
     dataset = ingest(sources, profile, overrides, home)
     curation = curate(dataset, profile, overrides, home)
     pairs = synthesize(curation, profile, overrides, home)

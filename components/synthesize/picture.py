@@ -90,11 +90,7 @@ def _html(
 
 
 def _lead(pairs: PairSet, settings: SynthesizeSettings) -> str:
-    small = (
-        f" {plural(pairs.too_small, 'picture is', 'pictures are')} smaller than the crop: no pair."
-        if pairs.too_small
-        else ""
-    )
+    small = f" {plural(pairs.too_small, 'picture is', 'pictures are')} smaller than the crop: no pair." if pairs.too_small else ""
     pictures = plural(pairs.manifest.rows // settings.epochs, "picture")
     kept = "as recipes" if settings.store == "recipes" else "as recipes and as tar shards"
     return (

@@ -23,13 +23,13 @@ def correlate(image: Pixels, kernel: Kernel) -> Pixels:
 
     Args:
         image: (H, W, 3) float32.
-        kernel: odd size, the same when turned by 180 degrees; all-zero rows and columns at its rim are left out.
+        kernel: odd size, the same when turned by 180 degrees; taps of weight 0 cost nothing.
     """
     half = _reach(kernel)
     middle = kernel.shape[0] // 2
     used = np.ascontiguousarray(kernel[middle - half : middle + half + 1, middle - half : middle + half + 1])
-    dy, dx = (axis.ravel() for axis in np.mgrid[: used.shape[0], : used.shape[1]])
-    return _taps(_padded(image, half, half), used.ravel(), dy, dx, image.shape)
+    dy, dx = np.nonzero((used != 0) | (np.mgrid[: used.shape[0], : used.shape[1]] == half).all(axis=0))
+    return _taps(_padded(image, half, half), used[dy, dx], dy, dx, image.shape)
 
 
 def correlate_lines(image: Pixels, line: Kernel) -> Pixels:

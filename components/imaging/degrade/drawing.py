@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, Field
@@ -37,6 +39,10 @@ def between(limits: tuple[float, float], at: float) -> float:
 
 def choose(shares: Sequence[float], at: float) -> int:
     """Index of the share that a number falls into; shares need not add up to one."""
-    bounds = list(itertools.accumulate(shares))
-    place = at * bounds[-1]
-    return next((index for index, bound in enumerate(bounds) if place < bound), len(bounds) - 1)
+    bounds = _bounds(tuple(shares))
+    return min(bisect.bisect_right(bounds, at * bounds[-1]), len(bounds) - 1)
+
+
+@lru_cache(maxsize=64)
+def _bounds(shares: tuple[float, ...]) -> list[float]:
+    return list(itertools.accumulate(shares))

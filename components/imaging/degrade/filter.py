@@ -6,6 +6,7 @@ import math
 from typing import Annotated, Literal
 
 import numpy as np
+from numba import njit
 from pydantic import Field
 
 from components.imaging.degrade import kernels
@@ -77,11 +78,26 @@ def sharpen(image: Pixels) -> Pixels:
     With B the blurred picture: soft * clip(I + 0.5 (I - B)) + (1 - soft) * I, where soft is the blurred mask |I - B| > 10.
 
     Args:
-        image: (H, W, 3) float32, 0..255.
+        image: (H, W, 3) float32, 0..255, C-contiguous.
     """
     line = kernels.line(USM_TAPS, USM_SIGMA_PX)
-    detail = image - correlate_lines(image, line)
-    soft = correlate_lines((np.abs(detail) > USM_THRESHOLD_U8).astype(np.float32), line)
-    sharp = np.clip(image + np.float32(USM_WEIGHT) * detail, 0, 255)
-    result: Pixels = soft * sharp + (1 - soft) * image
-    return result
+    blurred = correlate_lines(image, line)
+    mask: Pixels = np.empty_like(image)
+    _mask(image.ravel(), blurred.ravel(), np.float32(USM_THRESHOLD_U8), mask.ravel())
+    soft = correlate_lines(mask, line)
+    _blend(image.ravel(), blurred.ravel(), soft.ravel(), np.float32(USM_WEIGHT), mask.ravel())
+    return mask
+
+
+# numpy would walk over megabytes once for each operation
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _mask(image, blurred, threshold, mask):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    for n in range(len(image)):
+        mask[n] = np.float32(1) if abs(image[n] - blurred[n]) > threshold else np.float32(0)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _blend(image, blurred, soft, weight, result):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    for n in range(len(image)):
+        sharp = min(max(image[n] + weight * (image[n] - blurred[n]), np.float32(0)), np.float32(255))
+        result[n] = soft[n] * sharp + (np.float32(1) - soft[n]) * image[n]

@@ -13,6 +13,7 @@ from numba import njit
 from pydantic import Field
 
 from components.imaging.degrade.carrier import Pixels, to_image
+from components.imaging.degrade.noise import add
 from components.records import Record
 
 LEVELS = 256
@@ -50,8 +51,7 @@ def poisson(image: Pixels, step: Poisson, size_px: tuple[int, int]) -> Pixels:
     bits = np.random.Philox(key=step.seed).random_raw(-(-levels_u8.size // 2)).astype("<u8", copy=False).view(np.uint32)
     noise = np.empty(levels_u8.shape, np.float32)
     _look_up(levels_u8.ravel(), bits, *_inverse(values), np.float32(step.scale), np.float32(values), noise.ravel())
-    result: Pixels = np.clip(image + noise, 0, 255)
-    return result
+    return add(image, noise)
 
 
 @lru_cache(maxsize=9)

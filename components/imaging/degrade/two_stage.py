@@ -39,6 +39,8 @@ SMALL_PX = 13
 """From this size on a sinc kernel may cut lower."""
 NUMBERS = 48
 """Uniform numbers that one picture takes."""
+BACK = Resize(scale=None, mode="bicubic")
+"""What a viewer does with the small picture."""
 
 Numbers = Iterator[float]
 _Angle = Annotated[float, Field(ge=-math.pi, le=math.pi)]
@@ -203,8 +205,7 @@ class TwoStage(Settings):
         if is_sinc:
             sizes = self.blur_1.sizes
             end.append(Sinc(size=sizes[int(size * len(sizes))], cutoff=_angle(self.final_sinc_cutoff, cutoff)))
-        back = Resize(scale=None, mode="bicubic")
-        return [*end, jpeg, back] if end_first else [jpeg, *end, back]
+        return [*end, jpeg, BACK] if end_first else [jpeg, *end, BACK]
 
 
 def _angle(limits: tuple[float, float], at: float) -> float:
