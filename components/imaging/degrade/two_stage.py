@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from components.imaging.degrade.drawing import Range, between, choose
+from components.imaging.degrade.extras import Extras, ExtraSettings
 from components.imaging.degrade.filter import Sinc, Size, Spread
 from components.imaging.degrade.jpeg import Jpeg
 from components.imaging.degrade.kernels import Shape
@@ -148,27 +149,32 @@ class TwoStage(Settings):
     final_sinc_share: Share = 0.8
     final_sinc_cutoff: Range = (math.pi / 3, math.pi)
     """rad per pixel."""
+    extras: ExtraSettings = ExtraSettings()
+    """Degradations that the anchors do not have."""
 
     def draw(self, generator: np.random.Generator) -> tuple[Step, ...]:
         """Draw one picture's steps; takes the same number of random numbers whatever the settings."""
         numbers = iter(generator.random(NUMBERS).tolist())
+        extras = self.extras.draw(generator)
         first, (factor, mode) = self.blur_1.draw(numbers), self.resize_1.draw(numbers)
-        steps: list[Step] = [first]
+        steps: list[Step] = [*extras.print, *extras.optics, first]
         if factor != 1:
             steps.append(Rescale(factor=factor, mode=mode))
-        steps += [self.noise_1.draw(numbers), Jpeg(quality=_whole(self.jpeg_quality_1, next(numbers)))]
+        noise = self.noise_1.draw(numbers)
+        steps += [extras.noise or noise, *extras.video, Jpeg(quality=_whole(self.jpeg_quality_1, next(numbers)))]
         twice, second = next(numbers) < self.blur_2_share, self.blur_2.draw(numbers)
         if twice:
             steps.append(second)
         factor, mode = self.resize_2.draw(numbers)
         steps.append(Fit(part=round(self.end_part * factor, 6), mode=mode))
         steps.append(self.noise_2.draw(numbers))
-        steps += self._end(numbers)
+        steps += self._end(numbers, extras)
         return tuple(steps)
 
-    def _end(self, numbers: Numbers) -> list[Step]:
+    def _end(self, numbers: Numbers, extras: Extras) -> list[Step]:
         """Draw what comes last; takes six numbers."""
         jpeg = Jpeg(quality=_whole(self.jpeg_quality_2, next(numbers)))
+        file: list[Step] = [*extras.editor, extras.file or jpeg]
         end_first, mode = next(numbers) < self.end_first_share, MODES[int(next(numbers) * len(MODES))]
         is_sinc, size, cutoff = next(numbers) < self.final_sinc_share, next(numbers), next(numbers)
         end: list[Step] = [Fit(part=self.end_part, mode=mode)]
@@ -176,7 +182,7 @@ class TwoStage(Settings):
             sizes = self.blur_1.sizes
             end.append(Sinc(size=sizes[int(size * len(sizes))], cutoff=_angle(self.final_sinc_cutoff, cutoff)))
         back = Resize(scale=None, mode="bicubic")
-        return [*end, jpeg, back] if end_first else [jpeg, *end, back]
+        return [*end, *file, back] if end_first else [*file, *end, back]
 
 
 def _angle(limits: Range, at: float) -> float:
