@@ -118,7 +118,7 @@ class LensSettings(Settings):
 
 
 class SensorSettings(Settings):
-    """Noise of real cameras, fitted to the Darmstadt data set (Brooks et al., CVPR 2019, section 3.1, equations 2 and 3)."""
+    """Noise of real cameras, fitted to the Darmstadt data set (Brooks et al., CVPR 2019, section 3.1)."""
 
     share: Share = 0.0
     """How often it takes the place of the first noise."""
