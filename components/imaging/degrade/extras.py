@@ -15,15 +15,15 @@ from statistics import NormalDist
 from typing import Annotated, NamedTuple, Self, get_args
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from components.imaging.degrade.chroma import Chroma, Layout, Upsampling
 from components.imaging.degrade.container import Avif, Webp
 from components.imaging.degrade.drawing import Range, between
 from components.imaging.degrade.fading import Fading
 from components.imaging.degrade.halo import Halo
-from components.imaging.degrade.lens import Lens
-from components.imaging.degrade.motion import Motion
+from components.imaging.degrade.lens import WIDEST_PX, Lens
+from components.imaging.degrade.motion import LONGEST_PX, Motion
 from components.imaging.degrade.operators import Step
 from components.imaging.degrade.scratches import Scratches
 from components.imaging.degrade.sensor import Sensor
@@ -35,6 +35,17 @@ Whole = tuple[int, int]
 Numbers = Iterator[float]
 NUMBERS = 28
 """Uniform numbers that the extras of one picture take, whatever their shares."""
+
+
+def _inside(low: float, high: float) -> AfterValidator:
+    """Check where settings are read, not where recipes are drawn, that both ends rise and lie within what a step takes."""
+
+    def check(limits: tuple[float, float]) -> tuple[float, float]:
+        if not low <= limits[0] <= limits[1] <= high:
+            raise ValueError(f"expected two rising numbers from {low} to {high}, got {limits[0]} and {limits[1]}")
+        return limits
+
+    return AfterValidator(check)
 
 
 class Extras(NamedTuple):
@@ -52,9 +63,9 @@ class FadingSettings(Settings):
     """How a print has faded; ours, dyes that keep half to all of their density."""
 
     share: Share = 0.0
-    keep_percent: Whole = (50, 100)
+    keep_percent: Annotated[Whole, _inside(1, 100)] = (50, 100)
     """Density left of each dye."""
-    stain_hundredths: Whole = (0, 30)
+    stain_hundredths: Annotated[Whole, _inside(0, 100)] = (0, 30)
     """Density of the yellowed paper in blue."""
 
     def draw(self, numbers: Numbers) -> tuple[Step, ...]:
@@ -71,10 +82,10 @@ class ScratchesSettings(Settings):
     """How a print is scratched; ours."""
 
     share: Share = 0.0
-    lines: Whole = (1, 20)
-    specks: Whole = (0, 60)
-    opacity_percent: Whole = (30, 100)
-    width_px: Range = (0.8, 3.0)
+    lines: Annotated[Whole, _inside(0, 200)] = (1, 20)
+    specks: Annotated[Whole, _inside(0, 500)] = (0, 60)
+    opacity_percent: Annotated[Whole, _inside(0, 100)] = (30, 100)
+    width_px: Annotated[Range, _inside(0.1, 16)] = (0.8, 3.0)
 
     def draw(self, numbers: Numbers) -> tuple[Step, ...]:
         """Draw scratches or none; takes six numbers."""
@@ -95,7 +106,7 @@ class MotionSettings(Settings):
     """How far the picture moved, in any direction; ours, from hardly seen to texture gone."""
 
     share: Share = 0.0
-    length_px: Range = (2.0, 20.0)
+    length_px: Annotated[Range, _inside(1, LONGEST_PX)] = (2.0, 20.0)
 
     def draw(self, numbers: Numbers) -> tuple[Step, ...]:
         """Draw motion or none; takes three numbers."""
@@ -109,7 +120,7 @@ class LensSettings(Settings):
     """How far out of focus; ours."""
 
     share: Share = 0.0
-    radius_px: Range = (1.0, 6.0)
+    radius_px: Annotated[Range, _inside(0.5, WIDEST_PX)] = (1.0, 6.0)
 
     def draw(self, numbers: Numbers) -> tuple[Step, ...]:
         """Draw defocus or none; takes two numbers."""
@@ -122,7 +133,7 @@ class SensorSettings(Settings):
 
     share: Share = 0.0
     """How often it takes the place of the first noise."""
-    shot: Range = (1e-4, 0.012)
+    shot: Annotated[Range, _inside(1e-9, 1)] = (1e-4, 0.012)
     """Log-uniform."""
     read_slope: float = 2.18
     """log read is normal, its mean a line over log shot; natural logarithms."""
@@ -161,8 +172,8 @@ class HaloSettings(Settings):
     """How much over-sharpened; ours, above the 50 to 150 % at about 1 px that sharpening is done with."""
 
     share: Share = 0.0
-    amount_percent: Whole = (100, 400)
-    sigma_px: Range = (0.6, 2.5)
+    amount_percent: Annotated[Whole, _inside(0, 1000)] = (100, 400)
+    sigma_px: Annotated[Range, _inside(0.1, 12)] = (0.6, 2.5)
     """In pixels of LQ before it is enlarged."""
 
     def draw(self, numbers: Numbers) -> tuple[Step, ...]:
@@ -182,8 +193,8 @@ class FileSettings(Settings):
     webp_share: Share = 0.0
     avif_share: Share = 0.0
     """The rest is JPEG."""
-    webp_quality: Whole = (15, 90)
-    avif_quality: Whole = (35, 85)
+    webp_quality: Annotated[Whole, _inside(0, 100)] = (15, 90)
+    avif_quality: Annotated[Whole, _inside(0, 100)] = (35, 85)
 
     @model_validator(mode="after")
     def _at_most_all(self) -> Self:
@@ -231,8 +242,7 @@ def _tenths(limits: Range, at: float) -> float:
 
 
 def _whole(limits: Whole, at: float) -> int:
-    low, high = limits
-    return low + int(at * (high - low + 1))
+    return limits[0] + int(at * (limits[1] - limits[0] + 1))
 
 
 def _seed(at: float) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from components.imaging.degrade.anchor_jpeg import AnchorJpeg, anchor_jpeg
 from components.imaging.degrade.blur import Blur, blur
 from components.imaging.degrade.carrier import Pixels
 from components.imaging.degrade.chroma import Chroma, chroma
@@ -24,7 +25,7 @@ from components.imaging.degrade.sensor import Sensor, sensor
 from components.imaging.degrade.shot import Poisson, poisson
 
 Core = Blur | Resize | Noise | Jpeg | Spread | Sinc | Rescale | Fit | GreyNoise | Poisson
-Extra = Motion | Lens | Sensor | Chroma | Webp | Avif | Fading | Scratches | Halo
+Extra = Motion | Lens | Sensor | Chroma | Webp | Avif | Fading | Scratches | Halo | AnchorJpeg
 """Degradations that no preset draws."""
 Step = Annotated[Core | Extra, Field(discriminator="kind")]
 """One drawn operation, told apart by `kind`."""
@@ -49,5 +50,6 @@ DEGRADATIONS: Mapping[str, Callable[[Pixels, Any, tuple[int, int]], Pixels]] = {
     "fading": fading,
     "scratches": scratches,
     "halo": halo,
+    "anchor_jpeg": anchor_jpeg,
 }
 """`kind` of a step -> the function that carries it out on (H, W, 3) float32 pixels, 0..255."""

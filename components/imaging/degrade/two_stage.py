@@ -14,6 +14,7 @@ from typing import Annotated, Literal, get_args
 import numpy as np
 from pydantic import AfterValidator, Field
 
+from components.imaging.degrade.anchor_jpeg import AnchorJpeg
 from components.imaging.degrade.drawing import Range, between, choose
 from components.imaging.degrade.extras import Extras, ExtraSettings
 from components.imaging.degrade.filter import Sinc, Size, Spread
@@ -149,6 +150,8 @@ class TwoStage(Settings):
     final_sinc_share: Share = 0.8
     final_sinc_cutoff: Range = (math.pi / 3, math.pi)
     """rad per pixel."""
+    jpeg: Literal["real", "anchor"] = "real"
+    """libjpeg, or what the anchors imitate it by, for comparison; the same numbers are drawn."""
     extras: ExtraSettings = ExtraSettings()
     """Degradations that the anchors do not have."""
 
@@ -161,7 +164,7 @@ class TwoStage(Settings):
         if factor != 1:
             steps.append(Rescale(factor=factor, mode=mode))
         noise = self.noise_1.draw(numbers)
-        steps += [extras.noise or noise, *extras.video, Jpeg(quality=_whole(self.jpeg_quality_1, next(numbers)))]
+        steps += [extras.noise or noise, *extras.video, self._file(self.jpeg_quality_1, next(numbers))]
         twice, second = next(numbers) < self.blur_2_share, self.blur_2.draw(numbers)
         if twice:
             steps.append(second)
@@ -173,7 +176,7 @@ class TwoStage(Settings):
 
     def _end(self, numbers: Numbers, extras: Extras) -> list[Step]:
         """Draw what comes last; takes six numbers."""
-        jpeg = Jpeg(quality=_whole(self.jpeg_quality_2, next(numbers)))
+        jpeg = self._file(self.jpeg_quality_2, next(numbers))
         file: list[Step] = [*extras.editor, extras.file or jpeg]
         end_first, mode = next(numbers) < self.end_first_share, MODES[int(next(numbers) * len(MODES))]
         is_sinc, size, cutoff = next(numbers) < self.final_sinc_share, next(numbers), next(numbers)
@@ -183,6 +186,12 @@ class TwoStage(Settings):
             end.append(Sinc(size=sizes[int(size * len(sizes))], cutoff=_angle(self.final_sinc_cutoff, cutoff)))
         back = Resize(scale=None, mode="bicubic")
         return [*end, *file, back] if end_first else [*file, *end, back]
+
+    def _file(self, limits: tuple[int, int], at: float) -> Jpeg | AnchorJpeg:
+        """Take a whole quality for libjpeg, one with fractions for the anchors'."""
+        if self.jpeg == "real":
+            return Jpeg(quality=_whole(limits, at))
+        return AnchorJpeg(quality=min(99, round(between(limits, at), 2)))
 
 
 def _angle(limits: Range, at: float) -> float:

@@ -16,6 +16,7 @@ import numpy as np
 
 from components.errors import SettingsError
 from components.imaging import codec
+from components.imaging.degrade.anchor_jpeg import AnchorJpeg
 from components.imaging.degrade.blur import Blur
 from components.imaging.degrade.carrier import Pixels, to_pixels
 from components.imaging.degrade.chroma import Chroma
@@ -44,6 +45,7 @@ EXTRAS: Mapping[str, tuple[Step, ...]] = {
     "fading": (Fading(cyan_percent=61, magenta_percent=73, yellow_percent=87, stain_hundredths=17),),
     "scratches": (Scratches(lines=6, specks=9, opacity_percent=90, width_px=1.3, seed=8),),
     "halo": (Halo(amount_percent=230, sigma_px=1.1),),
+    "anchor_jpeg": (AnchorJpeg(quality=43.7), AnchorJpeg(quality=81.2)),
 }
 """Steps that no preset draws, by kind, and what of each is carried out for the digest."""
 

@@ -132,6 +132,20 @@ def test_they_stand_where_they_happen_to_a_photo():
         assert kinds.index("halo") > first_file
 
 
+@pytest.mark.parametrize(
+    ("name", "limits"),
+    [("motion", {"length_px": (2, 65)}), ("scratches", {"lines": (9, 3)}), ("halo", {"sigma_px": (0, 1)})],
+)
+def test_ranges_that_no_step_takes_are_refused_where_they_are_set(name, limits):
+    with pytest.raises(ValueError, match="expected two rising numbers from"):
+        ExtraSettings.model_validate({name: limits})
+
+
+def test_the_ends_of_a_range_are_drawn_where_they_are_equal():
+    settings = ExtraSettings.model_validate({"motion": {"share": 1, "length_px": (64, 64)}})
+    assert settings.draw(np.random.default_rng(0)).optics[0].length_px == 64
+
+
 def test_more_files_than_all_are_refused():
     with pytest.raises(ValueError, match=r"at most 1, got 0.7 \+ 0.4"):
         FileSettings(webp_share=0.7, avif_share=0.4)
