@@ -15,15 +15,16 @@ from scipy import stats
 
 from components.backends import manifest
 from components.backends.storage import open_storage
-from components.imaging.degrade.parameters import Choice, Parameter, Uniform, Value, observed, parameters
+from components.imaging.degrade.observed import Value, observed
+from components.imaging.degrade.parameters import Choice, Parameter, Uniform, parameters
 from components.imaging.degrade.presets import DegradeSettings
 from components.imaging.degrade.recipe import Recipe
 from components.records import Manifest, content_hash
 
 OPERATOR = "drawn-1"
 BINS = 20
-ROUNDED = 1e-4
-"""Recipes keep four digits of a value."""
+FINE = 1e-4
+"""Ranges whose values are rounded more coarsely have no exact half."""
 
 Row = dict[str, Any]
 
@@ -63,7 +64,7 @@ def counted(recipes: Iterable[Recipe], settings: DegradeSettings) -> list[Row]:
     ends: dict[tuple[str, str], list[float]] = defaultdict(lambda: [float("inf"), float("-inf")])
     for one in recipes:
         for name, value in observed(one, settings):
-            at = name, _word(known[name], value)
+            at = name, _word(known.get(name), value)
             counts[at] += 1
             if not isinstance(value, str):
                 low, high = ends[at]
@@ -74,12 +75,14 @@ def counted(recipes: Iterable[Recipe], settings: DegradeSettings) -> list[Row]:
     ]
 
 
-def _word(parameter: Parameter, value: Value) -> str:
+def _word(parameter: Parameter | None, value: Value) -> str:
+    if parameter is None:
+        return "unexpected"
     if isinstance(value, str) or isinstance(parameter, Choice):
         return str(value)
-    if value < parameter.low - ROUNDED:
+    if value < parameter.low - parameter.grain:
         return "below"
-    if value > parameter.high + ROUNDED:
+    if value > parameter.high + parameter.grain:
         return "above"
     width = parameter.high - parameter.low + parameter.whole
     place = (value - parameter.low) / width if width else 0.0
@@ -100,7 +103,11 @@ def judged(counts: Sequence[Mapping[str, Any]], settings: DegradeSettings) -> li
     for row in counts:
         found[row["name"]][row["word"]] = row["n"]
     rows: list[Row] = []
-    for name, parameter in parameters(settings).items():
+    known = parameters(settings)
+    for name in sorted(set(found) - set(known)):
+        n = sum(found[name].values())
+        rows.append({"id": name, "origin": f"{n} that the settings do not know", "n": n, "outside": n, "sigmas": 0.0})
+    for name, parameter in known.items():
         seen = found.get(name, {})
         n = sum(seen.values())
         if isinstance(parameter, Choice):
@@ -121,7 +128,7 @@ def _judged_range(name: str, parameter: Uniform, seen: Mapping[str, int], n: int
     """Judge a range; a range of whole numbers, or of a single one, has no exact half."""
     outside = seen.get("below", 0) + seen.get("above", 0)
     lower = sum(seen.get(f"{bin_:02d}", 0) for bin_ in range(BINS // 2))
-    halves = not parameter.whole and parameter.high - parameter.low > 100 * ROUNDED
+    halves = not parameter.whole and parameter.grain <= FINE and parameter.high - parameter.low > 100 * FINE
     said = f"{outside} of {n} outside {parameter.low:.4g} .. {parameter.high:.4g}, {lower} in the lower half"
     sigmas = _sigmas(lower, n, 0.5) if halves else 0.0
     return {"id": name, "origin": said, "n": n, "outside": outside, "sigmas": sigmas}

@@ -9,7 +9,18 @@ from components.imaging.codec.clock import time_limit
 from components.imaging.codec.keeping import Source, source
 from components.imaging.codec.opening import REASONS, STORED, Limits, decodes_heif
 from components.imaging.codec.reading import Image, Picture, decode, identify, luma
-from components.imaging.codec.writing import ENCODERS, check_size, encode_jpeg, encode_png, libjpeg_version, render
+from components.imaging.codec.writing import (
+    ENCODERS,
+    avif_version,
+    check_size,
+    encode_avif,
+    encode_jpeg,
+    encode_png,
+    encode_webp,
+    libjpeg_version,
+    render,
+    webp_version,
+)
 
 __all__ = [
     "ENCODERS",
@@ -19,15 +30,19 @@ __all__ = [
     "Limits",
     "Picture",
     "Source",
+    "avif_version",
     "check_size",
     "decode",
     "decodes_heif",
+    "encode_avif",
     "encode_jpeg",
     "encode_png",
+    "encode_webp",
     "identify",
     "libjpeg_version",
     "luma",
     "render",
     "source",
     "time_limit",
+    "webp_version",
 ]

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import PIL
 import PIL.features
 import PIL.Image
 
-from components.errors import lookup
+from components.errors import SettingsError, lookup
 from components.imaging.codec import colour, deep
 from components.imaging.codec.keeping import Source
 from components.imaging.codec.profile import Floats, linear
@@ -42,6 +43,55 @@ def encode_jpeg(image_u8: Image, quality: int) -> bytes:
         quality: 1..100.
     """
     return _saved(image_u8, "JPEG", {"quality": quality, "subsampling": "4:2:0"})
+
+
+def encode_webp(image_u8: Image, quality: int) -> bytes:
+    """Encode with libwebp, lossy, chroma 4:2:0.
+
+    Args:
+        image_u8: (H, W, 3) uint8.
+        quality: 0..100.
+
+    Raises:
+        SettingsError: a side is longer than the format can say.
+    """
+    height, width = image_u8.shape[:2]
+    if max(height, width) > _SIDE_PX["webp"]:
+        raise SettingsError(f"Expected sides up to {_SIDE_PX['webp']} px for WebP, got {width}x{height}. Take crops or no WebP.")
+    return _saved(image_u8, "WEBP", {"quality": quality, "method": 4})
+
+
+def encode_avif(image_u8: Image, quality: int) -> bytes:
+    """Encode with libaom, chroma 4:2:0, on one thread and in one tile, because the number of both would decide the bytes.
+
+    Args:
+        image_u8: (H, W, 3) uint8.
+        quality: 0..100.
+
+    Raises:
+        SettingsError: there is no such encoder here.
+    """
+    if not avif_version():
+        raise SettingsError(
+            f"Expected a Pillow with libavif and libaom for AVIF, Pillow {PIL.__version__} here has none. "
+            "Install Pillow's own wheel (pip install --force-reinstall pillow), or switch AVIF off."
+        )
+    options = {"quality": quality, "subsampling": "4:2:0", "speed": 6, "codec": "aom", "max_threads": 1, "autotiling": False}
+    return _saved(image_u8, "AVIF", options)
+
+
+def webp_version() -> str:
+    """Version of libwebp."""
+    return str(PIL.features.version("webp"))
+
+
+def avif_version() -> str:
+    """Version of libavif; empty where it is missing or cannot encode."""
+    if not PIL.features.check("avif"):
+        return ""
+    from PIL import _avif
+
+    return str(_avif.libavif_version) if _avif.encoder_codec_available("aom") else ""
 
 
 def libjpeg_version() -> str:

@@ -32,6 +32,13 @@ def correlate(image: Pixels, kernel: Kernel) -> Pixels:
     return _taps(_padded(image, half, half), used[dy, dx], dy, dx, image.shape)
 
 
+def correlate_few(image: Pixels, kernel: Kernel) -> Pixels:
+    """Correlate with a kernel most of whose weights are 0: those are left out, the centre's may not be 0."""
+    half = kernel.shape[0] // 2
+    dy, dx = np.nonzero(kernel)
+    return _taps(_padded(image, half, half), kernel[dy, dx], dy, dx, image.shape)
+
+
 def correlate_lines(image: Pixels, line: Kernel) -> Pixels:
     """Correlate with a line along the rows and the same one along the columns."""
     half = len(line) // 2

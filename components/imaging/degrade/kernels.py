@@ -4,7 +4,8 @@ With q = x^T Sigma^-1 x, Sigma = R(theta) diag(sigma_x^2, sigma_y^2) R(theta)^T,
 
     Gaussian exp(-q/2);  generalised exp(-q^beta/2);  plateau 1/(1 + q^beta);  sinc w J1(w r) / (2 pi r), w^2 / (4 pi) at r = 0
 
-each over a square of pixels and divided by its sum.
+each over a square of pixels and divided by its sum. Motion and defocus are even over a line and a disc, and a pixel's weight is
+the length or area of that in its square (Lagendijk and Biemond, "Basic methods for image restoration and identification", 2000).
 """
 
 from __future__ import annotations
@@ -66,6 +67,57 @@ def sinc(size: int, cutoff: float) -> Kernel:
     weights = cutoff * j1(cutoff * radius) / (2 * math.pi * radius)
     weights[size // 2, size // 2] = cutoff**2 / (4 * math.pi)
     return _normal(weights)
+
+
+@lru_cache(maxsize=64)
+def motion(length_px: float, theta: float) -> Kernel:
+    """Line through the centre, (size, size) float32, sum 1.
+
+    Args:
+        length_px: of the line.
+        theta: its angle, rad, counted from the columns' axis to that of the rows.
+    """
+    half = int(length_px / 2 + 0.5)
+    places = np.arange(-half, half + 1)
+    row_from, row_to = _within(places, math.sin(theta), length_px / 2)
+    column_from, column_to = _within(places, math.cos(theta), length_px / 2)
+    return _normal(np.maximum(0, np.minimum.outer(row_to, column_to) - np.maximum.outer(row_from, column_from)))
+
+
+def _within(
+    places: npt.NDArray[np.int64], direction: float, half_px: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Where a line is in each row or column of pixels: from and to, as distances from the centre along it."""
+    if abs(direction) * half_px < 1e-9:
+        reach = np.where(places == 0, half_px, -half_px)
+        return -reach, reach
+    one, two = (places - 0.5) / direction, (places + 0.5) / direction
+    return np.clip(np.minimum(one, two), -half_px, half_px), np.clip(np.maximum(one, two), -half_px, half_px)
+
+
+@lru_cache(maxsize=64)
+def disc(radius_px: float) -> Kernel:
+    """Disc about the centre, (size, size) float32, sum 1."""
+    half = int(radius_px + 0.5)
+    corners = np.arange(half + 2) - 0.5
+    areas = np.array([[_quarter(abs(x), abs(y), radius_px) * np.sign(x * y) for x in corners] for y in corners])
+    part = areas[1:, 1:] - areas[:-1, 1:] - areas[1:, :-1] + areas[:-1, :-1]
+    # one quarter, mirrored, so that opposite weights are equal to the last bit
+    places = np.abs(np.arange(-half, half + 1))
+    return _normal(part[np.ix_(places, places)])
+
+
+def _quarter(x: float, y: float, radius: float) -> float:
+    """Area of the disc's part between 0 and x and between 0 and y, both at least 0."""
+    x, y = min(x, radius), min(y, radius)
+    if x * x + y * y <= radius * radius:
+        return x * y
+
+    def under(end: float) -> float:
+        return (end * math.sqrt(radius * radius - end * end) + radius * radius * math.asin(end / radius)) / 2
+
+    start = math.sqrt(radius * radius - y * y)
+    return y * start + under(x) - under(start)
 
 
 def _normal(weights: npt.NDArray[np.float64]) -> Kernel:

@@ -1,22 +1,22 @@
-"""What may be drawn, by the name of each parameter, and what a recipe holds of it.
+"""What settings allow to be drawn, by the name of each parameter.
 
-Both sides are told apart on purpose: `parameters` reads the settings, `observed` reads a finished recipe and knows nothing of
-how it was drawn, so that comparing them finds a fault of the drawing.
+`observed` says what a finished recipe holds under the same names; neither knows how recipes are drawn, so that comparing the two
+finds a fault of the drawing.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import get_args
 
-from components.errors import ManifestError
+from components.imaging.degrade.chroma import Upsampling
+from components.imaging.degrade.extras import ExtraSettings
 from components.imaging.degrade.presets import DegradeSettings, OneStage
-from components.imaging.degrade.recipe import Recipe
-from components.imaging.degrade.two_stage import MODES, SHAPES, SMALL_PX, KernelSettings, NoiseSettings, ResizeSettings, TwoStage
+from components.imaging.degrade.two_stage import MODES, SHAPES, KernelSettings, NoiseSettings, ResizeSettings, TwoStage
 
-Value = float | str
+_TENTH = 0.051
+"""Sizes of extras are rounded to tenths."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Uniform:
     low: float
     high: float
     whole: bool = False
+    grain: float = 1e-4
+    """What rounding in a recipe may add to a value."""
 
 
 @dataclass(frozen=True)
@@ -51,26 +53,6 @@ def parameters(settings: DegradeSettings) -> dict[str, Parameter]:
     return found
 
 
-def observed(recipe: Recipe, settings: DegradeSettings) -> Iterator[tuple[str, Value]]:
-    """Give the name and the value of every parameter in a recipe.
-
-    Raises:
-        ManifestError: its variant is not one of the settings, or its steps are not those of its variant.
-    """
-    variants = {variant.name: variant for variant in settings.variants}
-    if recipe.variant not in variants:
-        raise ManifestError(f"Expected a recipe of the variants {', '.join(variants)}, got one of '{recipe.variant}'.")
-    variant = variants[recipe.variant]
-    yield from (("variant", recipe.variant), ("flip", _word(recipe.flip)), ("top", recipe.top), ("left", recipe.left))
-    steps = list(recipe.steps)
-    try:
-        seen = _seen_one(steps) if isinstance(variant, OneStage) else _seen_two(steps, variant)
-        yield from ((f"{variant.name}.{name}", value) for name, value in seen)
-    except (IndexError, AttributeError) as error:
-        kinds = ", ".join(step.kind for step in recipe.steps)
-        raise ManifestError(f"Expected the steps of the variant '{recipe.variant}', got: {kinds}.") from error
-
-
 def _choice(shares: Mapping[str, float]) -> Choice:
     total = sum(shares.values())
     return Choice({word: share / total for word, share in shares.items()})
@@ -78,10 +60,6 @@ def _choice(shares: Mapping[str, float]) -> Choice:
 
 def _yes_no(share: float) -> Choice:
     return Choice({"yes": share, "no": 1 - share})
-
-
-def _word(answer: bool) -> str:  # noqa: FBT001 (one word for one value)
-    return "yes" if answer else "no"
 
 
 def _one_stage(variant: OneStage) -> dict[str, Parameter]:
@@ -93,17 +71,11 @@ def _one_stage(variant: OneStage) -> dict[str, Parameter]:
     }
 
 
-def _seen_one(steps: list[Any]) -> Iterator[tuple[str, Value]]:
-    blur, smaller, noise, jpeg = steps[:4]
-    yield from (("blur_sigma_px", blur.sigma_px), ("shrink", 1 / smaller.scale))
-    yield from (("noise_sigma_u8", noise.sigma_u8), ("jpeg_quality", jpeg.quality))
-
-
 def _two_stage(variant: TwoStage) -> dict[str, Parameter]:
     found: dict[str, Parameter] = {
-        "jpeg_quality_1": Uniform(*variant.jpeg_quality_1, whole=True),
+        "jpeg_quality_1": _quality(variant, variant.jpeg_quality_1),
         "blur_2": _yes_no(variant.blur_2_share),
-        "jpeg_quality_2": Uniform(*variant.jpeg_quality_2, whole=True),
+        "jpeg_quality_2": _quality(variant, variant.jpeg_quality_2),
         "end_first": _yes_no(variant.end_first_share),
         "end_mode": _choice(dict.fromkeys(MODES, 1)),
         "final_sinc": _yes_no(variant.final_sinc_share),
@@ -118,7 +90,47 @@ def _two_stage(variant: TwoStage) -> dict[str, Parameter]:
         "resize_2": _resize(variant.resize_2),
         "noise_2": _noise(variant.noise_2),
     }
-    return found | {f"{part}.{name}": one for part, listed in parts.items() for name, one in listed.items()}
+    found |= {f"{part}.{name}": one for part, listed in parts.items() for name, one in listed.items()}
+    return found | {f"extras.{name}": one for name, one in _extras(variant.extras).items()}
+
+
+def _extras(settings: ExtraSettings) -> dict[str, Parameter]:
+    """What is on; sizes are kept in tenths of a pixel."""
+    fading, scratches, motion, lens = settings.fading, settings.scratches, settings.motion, settings.lens
+    sensor, chroma, halo, file = settings.sensor, settings.chroma, settings.halo, settings.file
+    ranges: dict[str, dict[str, Parameter]] = {
+        "fading": {
+            "keep_percent": Uniform(*fading.keep_percent, whole=True),
+            "stain_hundredths": Uniform(*fading.stain_hundredths, whole=True),
+        },
+        "scratches": {
+            "lines": Uniform(*scratches.lines, whole=True),
+            "specks": Uniform(*scratches.specks, whole=True),
+            "opacity_percent": Uniform(*scratches.opacity_percent, whole=True),
+            "width_px": Uniform(*scratches.width_px, grain=_TENTH),
+        },
+        "motion": {"length_px": Uniform(*motion.length_px, grain=_TENTH), "theta": Uniform(-1.57, 1.57, grain=_TENTH)},
+        "lens": {"radius_px": Uniform(*lens.radius_px, grain=_TENTH)},
+        "sensor": {"shot": Uniform(*sensor.shot, grain=sensor.shot[1] * _TENTH)},
+        "chroma": {
+            "layout": _choice({layout: chroma.layouts.count(layout) for layout in chroma.layouts}),
+            "upsampling": _choice(dict.fromkeys(get_args(Upsampling), 1)),
+        },
+        "halo": {"amount_percent": Uniform(*halo.amount_percent, whole=True), "sigma_px": Uniform(*halo.sigma_px, grain=_TENTH)},
+    }
+    found: dict[str, Parameter] = {}
+    for kind, listed in ranges.items():
+        if share := getattr(settings, kind).share:
+            found |= {kind: _yes_no(share), **{f"{kind}.{name}": one for name, one in listed.items()}}
+    if other := file.webp_share + file.avif_share:
+        found["file"] = Choice({"jpeg": 1 - other, "webp": file.webp_share, "avif": file.avif_share})
+        found["file.webp_quality"] = Uniform(*file.webp_quality, whole=True)
+        found["file.avif_quality"] = Uniform(*file.avif_quality, whole=True)
+    return found
+
+
+def _quality(variant: TwoStage, limits: tuple[int, int]) -> Uniform:
+    return Uniform(*limits, whole=True) if variant.jpeg == "real" else Uniform(*limits, grain=0.01)
 
 
 def _sizes(settings: KernelSettings) -> Choice:
@@ -163,61 +175,3 @@ def _noise(settings: NoiseSettings) -> dict[str, Parameter]:
         "sigma_u8": Uniform(*settings.sigma_u8),
         "poisson_scale": Uniform(*settings.poisson_scale),
     }
-
-
-def _seen_two(steps: list[Any], variant: TwoStage) -> Iterator[tuple[str, Value]]:
-    yield from _named("blur_1", _seen_kernel(steps.pop(0)))
-    if steps[0].kind == "rescale":
-        yield from _named("resize_1", _seen_resize(steps[0].factor, steps.pop(0).mode))
-    else:
-        yield "resize_1.direction", "keep"
-    yield from _named("noise_1", _seen_noise(steps.pop(0)))
-    yield "jpeg_quality_1", steps.pop(0).quality
-    twice = steps[0].kind in ("spread", "sinc")
-    yield "blur_2", _word(twice)
-    if twice:
-        yield from _named("blur_2", _seen_kernel(steps.pop(0)))
-    yield from _named("resize_2", _seen_resize(steps[0].part / variant.end_part, steps.pop(0).mode))
-    yield from _named("noise_2", _seen_noise(steps.pop(0)))
-    yield "end_first", _word(steps[0].kind == "fit")
-    last = {step.kind: step for step in steps[:-1]}
-    yield from (("jpeg_quality_2", last["jpeg"].quality), ("end_mode", last["fit"].mode), ("final_sinc", _word("sinc" in last)))
-    if "sinc" in last:
-        yield from (("final_sinc_size", str(last["sinc"].size)), ("final_sinc_cutoff", last["sinc"].cutoff))
-
-
-def _named(part: str, seen: Iterator[tuple[str, Value]]) -> Iterator[tuple[str, Value]]:
-    return ((f"{part}.{name}", value) for name, value in seen)
-
-
-def _seen_kernel(step: Any) -> Iterator[tuple[str, Value]]:
-    yield "size", str(step.size)
-    if step.kind == "sinc":
-        yield "shape", "sinc"
-        yield "sinc_cutoff_small" if step.size < SMALL_PX else "sinc_cutoff", step.cutoff
-        return
-    yield from (("shape", step.shape), ("sigma_px", step.sigma_x_px))
-    if "aniso" in step.shape:
-        yield from (("sigma_px", step.sigma_y_px), ("theta", step.theta))
-    family = step.shape.partition("_")[0]
-    if family in ("generalised", "plateau"):
-        half = "low" if step.beta <= 1 else "high"
-        yield from ((f"beta_{family}", half), (f"beta_{family}.{half}", step.beta))
-
-
-def _seen_resize(factor: float, mode: str) -> Iterator[tuple[str, Value]]:
-    compare = {"up": operator.gt, "down": operator.lt}
-    direction = next((word for word, holds in compare.items() if holds(round(factor, 4), 1)), "keep")
-    yield "direction", direction
-    yield "mode", mode
-    if direction != "keep":
-        yield direction, round(factor, 4)
-
-
-def _seen_noise(step: Any) -> Iterator[tuple[str, Value]]:
-    poisson = step.kind == "poisson"
-    yield from (
-        ("kind", "poisson" if poisson else "gaussian"),
-        ("grey", _word(step.grey if poisson else step.kind == "grey_noise")),
-    )
-    yield ("poisson_scale", step.scale) if poisson else ("sigma_u8", step.sigma_u8)

@@ -112,6 +112,7 @@ def draw(seed: int, image_id: str, epoch: int, settings: DegradeSettings) -> Rec
     which, top, left, flip = generator.random(4).tolist()
     index = choose([variant.share for variant in settings.variants], which)
     variant = settings.variants[index]
+    steps = variant.draw(generator)
     return Recipe(
         operator=OPERATOR,
         crop_px=settings.crop_px,
@@ -120,8 +121,8 @@ def draw(seed: int, image_id: str, epoch: int, settings: DegradeSettings) -> Rec
         flip=flip < settings.flip_share,
         sharpen=variant.sharpen,
         variant=variant.name,
-        steps=variant.draw(generator),
-        made_with=versions.stamp(),
+        steps=steps,
+        made_with=versions.stamp(step.kind for step in steps),
     )
 
 
@@ -153,7 +154,7 @@ def apply(hq_u8: Image, recipe: Recipe) -> tuple[Image, Image]:
     """
     if recipe.operator != OPERATOR:
         raise SettingsError(f"Expected a recipe of {OPERATOR}, this one is of {recipe.operator}. Run synthesize again.")
-    versions.require_same(recipe.made_with)
+    versions.require_same(recipe.made_with, (step.kind for step in recipe.steps))
     hq_crop_u8 = crop(hq_u8, recipe.crop_px, (recipe.top, recipe.left), flip=recipe.flip)
     size_px = (hq_crop_u8.shape[0], hq_crop_u8.shape[1])
     if recipe.sharpen:

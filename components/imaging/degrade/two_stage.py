@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self, get_args
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
+from components.imaging.degrade.anchor_jpeg import AnchorJpeg
 from components.imaging.degrade.drawing import (
     AboveZero,
     AtLeastZero,
@@ -23,6 +24,7 @@ from components.imaging.degrade.drawing import (
     choose,
     in_order,
 )
+from components.imaging.degrade.extras import Extras, ExtraSettings
 from components.imaging.degrade.filter import Sinc, Size, Spread
 from components.imaging.degrade.jpeg import Jpeg
 from components.imaging.degrade.kernels import Shape
@@ -178,34 +180,47 @@ class TwoStage(Settings):
     """How often the last resize and the low-pass come before the last JPEG, not after it."""
     final_sinc_share: Share = 0.8
     final_sinc_cutoff: Cutoffs = (math.pi / 3, math.pi)
+    jpeg: Literal["real", "anchor"] = "real"
+    """libjpeg, or what the anchors imitate it by, for comparison; the same numbers are drawn."""
+    extras: ExtraSettings = ExtraSettings()
+    """Degradations that the anchors do not have."""
 
     def draw(self, generator: np.random.Generator) -> tuple[Step, ...]:
         """Draw one picture's steps; takes the same number of random numbers whatever the settings."""
         numbers = iter(generator.random(NUMBERS).tolist())
+        extras = self.extras.draw(generator)
         first, (factor, mode) = self.blur_1.draw(numbers), self.resize_1.draw(numbers)
-        steps: list[Step] = [first]
+        steps: list[Step] = [*extras.print, *extras.optics, first]
         if factor != 1:
             steps.append(Rescale(factor=factor, mode=mode))
-        steps += [self.noise_1.draw(numbers), Jpeg(quality=_whole(self.jpeg_quality_1, next(numbers)))]
+        noise = self.noise_1.draw(numbers)
+        steps += [extras.noise or noise, *extras.video, self._file(self.jpeg_quality_1, next(numbers))]
         twice, second = next(numbers) < self.blur_2_share, self.blur_2.draw(numbers)
         if twice:
             steps.append(second)
         factor, mode = self.resize_2.draw(numbers)
         steps.append(Fit(part=round(self.end_part * factor, 6), mode=mode))
         steps.append(self.noise_2.draw(numbers))
-        steps += self._end(numbers)
+        steps += self._end(numbers, extras)
         return tuple(steps)
 
-    def _end(self, numbers: Numbers) -> list[Step]:
+    def _end(self, numbers: Numbers, extras: Extras) -> list[Step]:
         """Draw what comes last; takes six numbers."""
-        jpeg = Jpeg(quality=_whole(self.jpeg_quality_2, next(numbers)))
+        jpeg = self._file(self.jpeg_quality_2, next(numbers))
+        file: list[Step] = [*extras.editor, extras.file or jpeg]
         end_first, mode = next(numbers) < self.end_first_share, MODES[int(next(numbers) * len(MODES))]
         is_sinc, size, cutoff = next(numbers) < self.final_sinc_share, next(numbers), next(numbers)
         end: list[Step] = [Fit(part=self.end_part, mode=mode)]
         if is_sinc:
             sizes = self.blur_1.sizes
             end.append(Sinc(size=sizes[int(size * len(sizes))], cutoff=_angle(self.final_sinc_cutoff, cutoff)))
-        return [*end, jpeg, BACK] if end_first else [jpeg, *end, BACK]
+        return [*end, *file, BACK] if end_first else [*file, *end, BACK]
+
+    def _file(self, limits: tuple[int, int], at: float) -> Jpeg | AnchorJpeg:
+        """Take a whole quality for libjpeg, one with fractions for the anchors'."""
+        if self.jpeg == "real":
+            return Jpeg(quality=_whole(limits, at))
+        return AnchorJpeg(quality=min(99, round(between(limits, at), 2)))
 
 
 def _angle(limits: tuple[float, float], at: float) -> float:

@@ -6,7 +6,8 @@ import pytest
 
 from components.errors import ManifestError
 from components.imaging.degrade import recipe
-from components.imaging.degrade.parameters import Choice, observed, parameters
+from components.imaging.degrade.observed import observed
+from components.imaging.degrade.parameters import Choice, parameters
 from components.imaging.degrade.presets import changed
 from components.synthesize.values import counted, judged
 
@@ -25,6 +26,25 @@ def test_what_a_preset_draws_is_judged_right(name):
     assert {row["name"] for row in counts} == set(parameters(settings))
     assert max(abs(row["sigmas"]) for row in rows) < 4
     assert sum(row["outside"] for row in rows) == 0
+
+
+ALL_EXTRAS = {
+    **{kind: {"share": 0.5} for kind in ("fading", "scratches", "motion", "lens", "sensor", "chroma", "halo")},
+    "file": {"webp_share": 0.3, "avif_share": 0.3},
+}
+
+
+@pytest.mark.parametrize("jpeg", ["real", "anchor"])
+def test_extras_are_judged_too_and_where_they_are_off_their_coming_is_a_fault(jpeg):
+    plain = recipe.preset("mild")
+    settings = changed(plain, {"two-stage": {"extras": ALL_EXTRAS, "jpeg": jpeg}})
+    recipes = drawn(settings, 1500)
+    rows = judged(counted(recipes, settings), settings)
+    assert {row["name"] for row in counted(recipes, settings)} == set(parameters(settings))
+    assert max(abs(row["sigmas"]) for row in rows) < 4
+    assert sum(row["outside"] for row in rows) == 0
+    faults = {row["id"]: row["n"] for row in judged(counted(recipes, plain), plain) if row["id"].startswith("two-stage.extras")}
+    assert faults["two-stage.extras.halo"] == sum("halo" in [step.kind for step in one.steps] for one in recipes)
 
 
 def test_every_choice_has_shares_that_sum_to_one():
