@@ -1,14 +1,14 @@
 """Pictures of docs/degradation.md: for each extra degradation a part of a photo as it is (left) and with the defect (right).
 
-    python -m benchmarks.degradation_pictures SPACECRAFT CANYON
+    python -m benchmarks.degradation_pictures
 
-The two photos are "Photo by SpaceX" and "Ashim D'Silva" of elementary's wallpapers (github.com/elementary/wallpapers, blobs
-b32f2776e1e9 and 2f0b0aee0973), both CC0.
+The two photos are packaged with scikit-image: an astronaut (NASA, public domain) and a cup of coffee (CC0).
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,21 +45,21 @@ class View(NamedTuple):
     zoom: int
 
 
-CRAFT = View("spacecraft", 576, 0.56, 0.5, 1)
-NEAR_CRAFT = View("spacecraft", 900, 0.565, 0.56, 2)
-NEAR_CANYON = View("canyon", 240, 0.40, 0.42, 4)
-CANYON = View("canyon", 432, 0.5, 0.5, 1)
+FACE = View("astronaut", 512, 0.44, 0.27, 1)
+NEAR_FACE = View("astronaut", 512, 0.44, 0.22, 2)
+NEAR_CUP = View("coffee", 240, 0.42, 0.42, 4)
+TABLE = View("coffee", 500, 0.5, 0.5, 1)
 
 SHOWN: dict[str, tuple[View, Step]] = {
-    "motion": (NEAR_CRAFT, Motion(length_px=12, theta=0.5)),
-    "lens": (NEAR_CRAFT, Lens(radius_px=4)),
-    "sensor": (NEAR_CRAFT, Sensor(shot=0.008, read=1e-4, seed=1)),
-    "chroma": (NEAR_CANYON, Chroma(layout="4:1:0", upsampling="repeated")),
-    "webp": (NEAR_CRAFT, Webp(quality=15)),
-    "avif": (NEAR_CRAFT, Avif(quality=35)),
-    "fading": (CANYON, Fading(cyan_percent=55, magenta_percent=70, yellow_percent=75, stain_hundredths=18)),
-    "scratches": (CRAFT, Scratches(lines=20, specks=60, opacity_percent=85, width_px=1.2, seed=5)),
-    "halo": (NEAR_CRAFT, Halo(amount_percent=300, sigma_px=1.2)),
+    "motion": (NEAR_FACE, Motion(length_px=12, theta=0.5)),
+    "lens": (NEAR_FACE, Lens(radius_px=4)),
+    "sensor": (NEAR_FACE, Sensor(shot=0.008, read=1e-4, seed=1)),
+    "chroma": (NEAR_CUP, Chroma(layout="4:1:0", upsampling="repeated")),
+    "webp": (NEAR_FACE, Webp(quality=15)),
+    "avif": (NEAR_FACE, Avif(quality=35)),
+    "fading": (TABLE, Fading(cyan_percent=55, magenta_percent=70, yellow_percent=75, stain_hundredths=18)),
+    "scratches": (FACE, Scratches(lines=20, specks=60, opacity_percent=85, width_px=1.2, seed=5)),
+    "halo": (NEAR_FACE, Halo(amount_percent=300, sigma_px=1.2)),
 }
 
 
@@ -85,11 +85,10 @@ def _part(picture_u8: Image, view: View) -> Image:
 def main() -> None:
     """Write docs/pictures/degradation-<name>.jpg."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("spacecraft", type=Path)
-    parser.add_argument("canyon", type=Path)
     parser.add_argument("--folder", type=Path, default=FOLDER)
     given = parser.parse_args()
-    photos = {name: codec.decode(getattr(given, name).read_bytes()).image_u8 for name in ("spacecraft", "canyon")}
+    folder = Path(str(importlib.resources.files("skimage"))) / "data"
+    photos = {name: codec.decode((folder / f"{name}.png").read_bytes()).image_u8 for name in ("astronaut", "coffee")}
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     for name, (view, step) in SHOWN.items():
         shown = np.ascontiguousarray(sheet(photos[view.photo], view, step)[..., ::-1])
