@@ -9,7 +9,7 @@ from components.backends.storage import LocalStorage
 from components.backends.tables import Tables
 from tests.components.backends.contract_rows import LIMITS, image, lost, named, pair, rejected
 
-NUMBERS = {"share_rows_minimum": 2, "drift_rows_minimum": 1, **LIMITS}
+NUMBERS = {"pixels": 0, "sigmas_maximum": 4, "psnr_minimum": 5, "share_rows_minimum": 2, "drift_rows_minimum": 1, **LIMITS}
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +21,8 @@ def tables(tmp_path_factory):
 def counter(tables, kind, rows):
     tables.table("rows", kind, rows)
     tables.table("leaks", "leaks", [{"id": f"{99:064x}", "benchmark": "b", "benchmark_id": "1"}])
+    tables.table("allowed", "groups", [{"id": pair(number, 0)["hq_id"]} for number in (1, 7, 8)])
+    tables.table("guarded", "groups", [{"id": pair(8, 0)["hq_id"]}])
     return Counter(tables, "rows", NUMBERS)
 
 
@@ -130,6 +132,9 @@ PAIRS = {
     "id_repeated": {"id": pair(1, 0)["id"]},
     "hq_id_epoch_repeated": {"hq_id": pair(1, 0)["hq_id"]},
     "split_not_train": {"split": "test"},
+    "hq_id_not_allowed": {"hq_id": pair(9, 0)["hq_id"]},
+    "hq_id_in_benchmark": {"hq_id": pair(8, 0)["hq_id"]},
+    "pixels_incomplete": {"pixels": "shards/b.tar", "hq_offset": 512, "hq_length": 9, "lq_offset": 1536, "lq_length": 9},
 }
 
 
@@ -140,6 +145,38 @@ def test_a_broken_pair_is_counted_and_named_by_its_rule_alone(tables, key):
     found = counting.count(STATISTICS["pairs"])
     assert broken_by(found, "pairs") == {key}
     assert named(row) in counting.named(STATISTICS["pairs"][key])
+
+
+PLACED = {"pixels": "shards/b.tar", "hq_offset": 512, "hq_length": 9, "lq_offset": 1536, "lq_length": 9}
+
+
+@pytest.mark.parametrize("changes", [{"pixels": None}, {"pixels": ""}, {"lq_offset": None}, {"hq_length": 0}, {"lq_offset": 512}])
+def test_pixels_that_are_asked_for_must_be_there_whole(tables, changes):
+    tables.table("rows", "pairs", [pair(1, 0, **PLACED), pair(7, 0, **PLACED) | changes])
+    found = Counter(tables, "rows", NUMBERS | {"pixels": 1}).count(STATISTICS["pairs"])
+    assert found.values["pixels_incomplete"] == 1
+
+
+OTHERS = [
+    ("parameters", "value_outside", {"outside": 1}),
+    ("parameters", "share_unlikely", {"sigmas": -4.1}),
+    ("looks", "psnr_missing", {"psnr": None}),
+    ("looks", "ssim_missing", {"ssim": None}),
+    ("looks", "psnr_too_low", {"psnr": 4.9}),
+]
+GOOD = {
+    "parameters": {"id": "two-stage.flip = yes", "origin": "5 of 10", "n": 10, "outside": 0, "sigmas": 4.0},
+    "looks": {"id": "a" * 64, "psnr": 5.0, "ssim": 0.5},
+}
+
+
+@pytest.mark.parametrize(("kind", "key", "changes"), OTHERS, ids=[key for _, key, _ in OTHERS])
+def test_a_broken_row_of_values_or_looks_is_counted_by_its_rule_alone(tables, kind, key, changes):
+    found = counter(tables, kind, [GOOD[kind], GOOD[kind] | changes]).count(STATISTICS[kind])
+    assert broken_by(found, kind) == {key}
+    assert {key for _, key, _ in OTHERS} == {
+        key for kind in GOOD for key, one in STATISTICS[kind].items() if isinstance(one, Rows)
+    }
 
 
 def test_a_share_is_of_the_rows_that_did_not_fail(tables):

@@ -176,14 +176,14 @@ def test_an_override_of_no_rule_gets_a_suggestion(tables):
 
 def test_pairs_are_pictures_times_epochs(tables):
     tables.table("rows", "pairs", [pair(number, epoch) for number in (1, 2) for epoch in (0, 1)])
-    assert contracts.check("pairs", tables, "rows", parameters={"images": 2, "epochs": 2}).passed
-    found = contracts.check("pairs", tables, "rows", parameters={"images": 3, "epochs": 2})
+    assert contracts.check("pairs", tables, "rows", parameters={"images": 2, "epochs": 2, "pixels": 0}).passed
+    found = contracts.check("pairs", tables, "rows", parameters={"images": 3, "epochs": 2, "pixels": 0})
     assert found.failed == ("pairs: every picture has one pair per epoch: expected 6, found 4",)
 
 
 def test_a_broken_pair_is_named_by_its_id(tables):
     tables.table("rows", "pairs", [pair(1, 0), pair(2, 0, split="test")])
-    found = contracts.check("pairs", tables, "rows", parameters={"images": 2, "epochs": 1})
+    found = contracts.check("pairs", tables, "rows", parameters={"images": 2, "epochs": 1, "pixels": 0})
     assert found.failed == (f"split_not_train: every pair is on the train side: not so in 1 of 2 rows, among them {'0' * 12}",)
 
 
@@ -204,7 +204,7 @@ def test_a_wrong_suite_gets_a_suggestion(tables):
 
 def test_a_missing_or_an_unknown_parameter_is_named(tables):
     with pytest.raises(SettingsError, match="missing: epochs"):
-        contracts.check("pairs", tables, "rows", parameters={"images": 1})
+        contracts.check("pairs", tables, "rows", parameters={"images": 1, "pixels": 0})
     with pytest.raises(SettingsError, match="Did you mean 'drift_maximum'"):
         after(tables, [image(1)], parameters={"drift_maximun": 0.2})
 
