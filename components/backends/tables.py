@@ -60,6 +60,7 @@ class Tables:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Close it and delete what it wrote to disk."""
         self.connection.close()
+        del self.connection  # a traceback may keep this object until the interpreter ends, which DuckDB reports as a leak
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def manifest(self, name: str, manifest: Manifest) -> None:

@@ -118,8 +118,14 @@ def _sentence(suite: Suite, counter: Counter, counted: Counted, result: Result) 
     among = f", among them {', '.join(named)}" if named else ""
     if isinstance(statistic, Rows | Sets):
         return f"{start}: not so in {plain(result.observed)} of {counted.rows} rows{among}"
-    asked = plain(result.minimum) if result.minimum is not None else f"at most {plain(result.maximum or 0)}"
-    return f"{start}: expected {asked}, found {plain(result.observed)}{among}"
+    return f"{start}: expected {_asked(result)}, found {plain(result.observed)}{among}"
+
+
+def _asked(result: Result) -> str:
+    low, high = (None if bound is None else plain(bound) for bound in (result.minimum, result.maximum))
+    if low is None or high is None:
+        return f"at most {high}" if low is None else f"at least {low}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _write(text: str, key: str, path: Path, store: Storage) -> None:
