@@ -4,6 +4,6 @@ The pixels are those of the processor's path up to the rounding of float32 sums 
 bytes everywhere take `recipe.apply`.
 """
 
-from components.imaging.degrade.batch.make import apply_batch
+from components.imaging.degrade.batch.make import HQ_MOST_U8, LQ_MEAN_U8, LQ_PSNR_DB, apply_batch
 
-__all__ = ["apply_batch"]
+__all__ = ["HQ_MOST_U8", "LQ_MEAN_U8", "LQ_PSNR_DB", "apply_batch"]

@@ -17,7 +17,8 @@ from components.imaging.degrade.carrier import Image
 
 def upload(values: npt.NDArray[Any], device: torch.device) -> Tensor:
     """Bring an array to the device; where that is a GPU, the processor does not wait for it."""
-    tensor = torch.from_numpy(np.require(values, requirements=["C", "W"]))
+    # a copy: torch takes neither arrays that may not be written to nor mirrored ones
+    tensor = torch.from_numpy(np.array(values, order="C"))
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 

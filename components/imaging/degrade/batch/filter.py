@@ -42,7 +42,8 @@ def correlate(image_CHW: Tensor, kernel: npt.NDArray[np.float64]) -> Tensor:
     padded = _reflected(_reflected(image_CHW, half, 1), half, 2).double()
     size = [next_fast_len(side + 2 * half, real=True) for side in (height, width)]
     spectrum = torch.fft.rfft2(padded, s=size) * torch.fft.rfft2(upload(kernel, image_CHW.device), s=size).conj()
-    return torch.fft.irfft2(spectrum, s=size)[:, :height, :width]
+    result: Tensor = torch.fft.irfft2(spectrum, s=size)
+    return result[:, :height, :width]
 
 
 def _reflected(image_CHW: Tensor, half: int, axis: int) -> Tensor:
@@ -82,7 +83,8 @@ def _blur_line(side: int, sigma_px: float) -> npt.NDArray[np.float64]:
     steps = made[1, side - side // 2 : side + side // 2 + 1].astype(np.float64)
     # a bright pixel is one step short of 1, which only the centre can show
     steps[side // 2] += _ONE - steps.sum()
-    return steps / _ONE
+    weights: npt.NDArray[np.float64] = steps / _ONE
+    return weights
 
 
 def spread(image_CHW: Tensor, step: Spread, size_px: tuple[int, int]) -> Tensor:

@@ -1,9 +1,9 @@
 """What JPEG does to a picture, on a device, in libjpeg's integers.
 
 Encoder and decoder without the entropy coding, which loses nothing: colours, 4:2:0 by boxes, 8x8 DCT, quantisation (ITU-T T.81,
-annexes A and K; quality scaled as IJG's documentation says), and back with triangular ("fancy") upsampling. It is the arithmetic of
-libjpeg(-turbo)'s defaults, the accurate integer DCT among them, so the bytes are the same: all sums are of whole numbers
-below 2^53, which float64 holds exactly. A decoder with other defaults would not agree.
+annexes A and K; quality scaled as IJG's documentation says), and back with triangular ("fancy") upsampling. This is the
+arithmetic of libjpeg(-turbo)'s defaults, the accurate integer DCT among them, so the bytes are the same: all sums are of whole
+numbers below 2^53, which float64 holds exactly. A libjpeg with other defaults would not agree.
 
 Shapes: C = 3 channels, H rows, W columns, N blocks of 8x8.
 """
@@ -134,7 +134,7 @@ def _round_trip(plane: Tensor, steps: npt.NDArray[np.float64]) -> Tensor:
 
 def _shifted(values: Tensor, bits: int) -> Tensor:
     """Divide whole numbers by a power of two, halves upwards."""
-    return ((values + 2 ** (bits - 1)) / 2**bits).floor()
+    return torch.floor((values + 2.0 ** (bits - 1)) / 2.0**bits)
 
 
 @lru_cache(maxsize=4)

@@ -1,4 +1,9 @@
-"""A batch of pairs on a device."""
+"""A batch of pairs on a device.
+
+A pixel of the processor's path that lies within 1e-4 of the middle between two levels may be rounded to the other one; one in
+some 10,000 does. Where JPEG follows, a coefficient of its block may then fall into the next step. That is all that differs: LQ
+by some 0.002 grey levels in the mean, and by 0.44 in the worst of 600 crops of 128 px, where one such block had been enlarged.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +18,13 @@ from components.imaging.degrade.batch.filter import sharpen
 from components.imaging.degrade.batch.operators import carry_out
 from components.imaging.degrade.carrier import Image
 from components.imaging.degrade.recipe import Recipe, cut
+
+HQ_MOST_U8 = 1
+"""Tolerance: largest difference between HQ and that of `recipe.apply`, grey levels."""
+LQ_MEAN_U8 = 1.0
+"""Tolerance: mean absolute difference between an LQ and that of `recipe.apply`, grey levels, for crops of 128 px and more."""
+LQ_PSNR_DB = 42.0
+"""Tolerance: PSNR between the two, for the same crops."""
 
 
 @torch.no_grad()

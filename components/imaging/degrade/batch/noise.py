@@ -1,8 +1,8 @@
 """Gaussian and Poisson noise on a device, from the same random numbers as on the processor.
 
-The numbers come from numpy's counter-based generator on the processor and are uploaded: its normal numbers are made by a ziggurat,
-which takes another count of raw numbers now and then and so cannot be made in parallel. Counts of the Poisson noise
-are looked up on the device, in integers, in the same tables.
+The numbers come from numpy's counter-based generator on the processor and are uploaded: its normal numbers are made by a
+ziggurat, which takes one more raw number now and then and so cannot be made in parallel. Counts of the Poisson noise are looked
+up on the device, in integers, in the same tables.
 """
 
 from __future__ import annotations
@@ -82,9 +82,10 @@ def _counts(levels_CHW: Tensor, bits_CHW: Tensor, power: Tensor) -> Tensor:
 def _tables(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Distributions for every power of two, each as one ascending row: level * 2^32 + entry; first counts; last places."""
     made = [shot.inverse(2**power) for power in range(POWERS)]
-    places = max(table.shape[1] for table, _, _ in made)
-    levels = np.arange(shot.LEVELS, dtype=np.int64)[:, None] << _BITS
-    rows = [np.pad(table.astype(np.int64), ((0, 0), (0, places - table.shape[1])), constant_values=2**_BITS - 1) for table, _, _ in made]
+    widths = np.array([table.shape[1] for table, _, _ in made])
+    rows = np.full((POWERS, shot.LEVELS, widths.max()), 2**_BITS - 1, dtype=np.int64)
+    for row, (table, _, _) in zip(rows, made, strict=True):
+        row[:, : table.shape[1]] = table
+    rows += np.arange(shot.LEVELS, dtype=np.int64)[:, None] << _BITS
     first = np.stack([counts for _, _, counts in made]).astype(np.int64)
-    last = np.array([table.shape[1] - 1 for table, _, _ in made])
-    return upload(np.stack([(levels + row).ravel() for row in rows]), device), upload(first, device), upload(last, device)
+    return upload(rows.reshape(POWERS, -1), device), upload(first, device), upload(widths - 1, device)
