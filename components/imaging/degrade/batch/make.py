@@ -1,8 +1,8 @@
 """A batch of pairs on a device.
 
-A pixel of the processor's path that lies within 1e-4 of the middle between two levels may be rounded to the other one; one in
-some 10,000 does. Where JPEG follows, a coefficient of its block may then fall into the next step. That is all that differs: LQ
-by some 0.002 grey levels in the mean, and by 0.44 in the worst of 600 crops of 128 px, where one such block had been enlarged.
+A pixel of the processor's path that lies within 1e-4 of the middle between two levels may be rounded to the other one; a few in
+a million are. Where JPEG follows, a coefficient of its block may then fall into the next step. That is all that differs: LQ by
+some 0.002 grey levels in the mean, and by 0.44 in the worst of 600 crops of 128 px, where one such block had been enlarged.
 """
 
 from __future__ import annotations

@@ -124,3 +124,10 @@ def test_a_picture_that_may_not_be_written_to_is_taken_and_left_alone():
     before = picture.copy()
     apply_batch([picture], drawn("moderate", [0], None), CPU)
     np.testing.assert_array_equal(picture, before)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_no_step_asks_the_device_for_a_value_which_would_wait_for_all_work_before(name):
+    """A device without values refuses every such question."""
+    hq_u8, lq_u8 = apply_batch([made_image()] * 12, drawn(name, range(12)), torch.device("meta"))
+    assert hq_u8.shape == lq_u8.shape == (12, 3, 128, 128)
