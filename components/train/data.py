@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from components.backends.storage import Storage
 from components.errors import TrainError
 from components.imaging import codec
 from components.imaging.degrade import recipe
+from components.imaging.degrade.batch import apply_batch
 from components.imaging.degrade.recipe import Recipe
 from models.bundle import FrozenParts
 
@@ -88,6 +89,18 @@ class PairPixels:
         hq_u8, lq_u8 = (torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous() for images in both)
         return hq_u8, lq_u8
 
+    def make_on(self, indices: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
+        """As `make`, but the pixels are made on a device and stay there, within the tolerance of `apply_batch`.
+
+        Those that a shard holds are read.
+        """
+        rows = [self.rows[index] for index in indices]
+        if any(row.get("pixels") for row in rows):
+            hq_u8, lq_u8 = self.make(indices)
+            return hq_u8.to(device), lq_u8.to(device)
+        hq = [self._decode(row["shard"], row["offset"], row["length"]) for row in rows]
+        return apply_batch(hq, [self.recipes[index] for index in indices], device)
+
 
 class FeatureSource(Protocol):
     """Gives what the frozen parts made of pairs."""
@@ -104,12 +117,15 @@ class LiveFeatures:
     frozen: FrozenParts
     bf16: bool = False
     """Compute in bfloat16; what comes out is float16 and float32 as ever."""
+    synthesis: Literal["processor", "device"] = "processor"
+    """Where pixels are made; see TrainSettings."""
 
     @torch.no_grad()
     def take(self, indices: Sequence[int]) -> Features:
         """See FeatureSource."""
-        hq_u8, lq_u8 = self.pixels.make(indices)
         device = self.frozen.device
+        on_device = self.synthesis == "device"
+        hq_u8, lq_u8 = self.pixels.make_on(indices, device) if on_device else self.pixels.make(indices)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.bf16):
             lrp_01 = self.frozen.lrp(_floats(lq_u8, device) / 255).clamp(0, 1).half()
             x0_BTD = self.frozen.encode(_floats(hq_u8, device) / 127.5 - 1)

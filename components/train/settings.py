@@ -61,6 +61,9 @@ class TrainSettings(Settings):
     """Start with a control of exactly zero; the released start is not quite zero."""
     crop_px: Positive | None = None
     """Side that every crop must have; None takes what the pairs say, as long as they agree."""
+    synthesis: Literal["processor", "device"] = "processor"
+    """Where a pair's pixels are made: `processor` gives the exact bytes of its recipe; `device` makes them where the network is,
+    within the tolerance of `imaging.degrade.batch`."""
     checkpoint_every_steps: Positive = 500
     """Updates between checkpoints; a killed run repeats at most so many."""
     seed: int = 0

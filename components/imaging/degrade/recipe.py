@@ -27,7 +27,7 @@ from components.imaging.degrade.packing import pack_steps, unpack_steps
 from components.imaging.degrade.presets import PRESETS, DegradeSettings, preset
 from components.records import Record, canonical_json
 
-__all__ = ["OPERATOR", "PRESETS", "DegradeSettings", "Recipe", "apply", "draw", "preset"]
+__all__ = ["OPERATOR", "PRESETS", "DegradeSettings", "Recipe", "apply", "cut", "draw", "preset"]
 
 OPERATOR = "degrade-1"
 """Version of draw and apply; a change of the bytes changes it."""
@@ -152,10 +152,7 @@ def apply(hq_u8: Image, recipe: Recipe) -> tuple[Image, Image]:
         SettingsError: the picture is smaller than the crop, or another version drew the recipe, or libraries that give
             other bytes.
     """
-    if recipe.operator != OPERATOR:
-        raise SettingsError(f"Expected a recipe of {OPERATOR}, this one is of {recipe.operator}. Run synthesize again.")
-    versions.require_same(recipe.made_with, (step.kind for step in recipe.steps))
-    hq_crop_u8 = crop(hq_u8, recipe.crop_px, (recipe.top, recipe.left), flip=recipe.flip)
+    hq_crop_u8 = cut(hq_u8, recipe)
     size_px = (hq_crop_u8.shape[0], hq_crop_u8.shape[1])
     if recipe.sharpen:
         hq_crop_u8 = to_image(sharpen(to_pixels(hq_crop_u8)))
@@ -163,6 +160,14 @@ def apply(hq_u8: Image, recipe: Recipe) -> tuple[Image, Image]:
     for step in recipe.steps:
         pixels = DEGRADATIONS[step.kind](pixels, step, size_px)
     return hq_crop_u8, to_image(pixels)
+
+
+def cut(hq_u8: Image, recipe: Recipe) -> Image:
+    """Refuse a recipe that cannot be carried out here, and give its crop, mirrored but not sharpened; see `apply`."""
+    if recipe.operator != OPERATOR:
+        raise SettingsError(f"Expected a recipe of {OPERATOR}, this one is of {recipe.operator}. Run synthesize again.")
+    versions.require_same(recipe.made_with, (step.kind for step in recipe.steps))
+    return crop(hq_u8, recipe.crop_px, (recipe.top, recipe.left), flip=recipe.flip)
 
 
 def _shorten(fraction: float) -> float:

@@ -56,8 +56,7 @@ def rescale(image: Pixels, step: Rescale, size_px: tuple[int, int]) -> Pixels:
     if min(image.shape[:2]) * step.factor < 1:
         return resize(image, Resize(scale=step.factor, mode=step.mode), (1, 1))
     # OpenCV rounds the sides to the nearest and takes the grid of the factor; what it has too much is at the end
-    result: Pixels = cv2.resize(image, None, fx=step.factor, fy=step.factor, interpolation=_MODES[step.mode])
-    return result[:height, :width]
+    return _resampled(image, None, step.mode, step.factor)[:height, :width]
 
 
 def fit(image: Pixels, step: Fit, size_px: tuple[int, int]) -> Pixels:
@@ -69,8 +68,7 @@ def fit(image: Pixels, step: Fit, size_px: tuple[int, int]) -> Pixels:
         size_px: (height, width) of the HQ crop.
     """
     height, width = (max(1, int(side * step.part)) for side in size_px)
-    result: Pixels = cv2.resize(image, (width, height), interpolation=_MODES[step.mode])
-    return result
+    return _resampled(image, (width, height), step.mode)
 
 
 def resize(image: Pixels, step: Resize, size_px: tuple[int, int]) -> Pixels:
@@ -86,5 +84,18 @@ def resize(image: Pixels, step: Resize, size_px: tuple[int, int]) -> Pixels:
         size_px = (max(1, round(height * step.scale)), max(1, round(width * step.scale)))
     if size_px == (height, width):
         return image
-    result: Pixels = cv2.resize(image, (size_px[1], size_px[0]), interpolation=_MODES[step.mode])
+    return _resampled(image, (size_px[1], size_px[0]), step.mode)
+
+
+def _resampled(image: Pixels, size_px: tuple[int, int] | None, mode: Mode, factor: float = 0) -> Pixels:
+    """Resample without Intel's library, whose sums depend on the processor; OpenCV's own are the same on all.
+
+    The switch belongs to the thread and is put back.
+    """
+    used = cv2.ipp.useIPP()
+    cv2.ipp.setUseIPP(False)
+    try:
+        result: Pixels = cv2.resize(image, size_px, fx=factor, fy=factor, interpolation=_MODES[mode])
+    finally:
+        cv2.ipp.setUseIPP(used)
     return result

@@ -50,12 +50,12 @@ def poisson(image: Pixels, step: Poisson, size_px: tuple[int, int]) -> Pixels:
     values = 2 ** math.ceil(math.log2(len(found)))
     bits = np.random.Philox(key=step.seed).random_raw(-(-levels_u8.size // 2)).astype("<u8", copy=False).view(np.uint32)
     noise = np.empty(levels_u8.shape, np.float32)
-    _look_up(levels_u8.ravel(), bits, *_inverse(values), np.float32(step.scale), np.float32(values), noise.ravel())
+    _look_up(levels_u8.ravel(), bits, *inverse(values), np.float32(step.scale), np.float32(values), noise.ravel())
     return add(image, noise)
 
 
 @lru_cache(maxsize=9)
-def _inverse(values: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+def inverse(values: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """Distributions of the counts of every level: P(count <= first + k) in 2^-32, guides into them, and each first count."""
     means = np.arange(LEVELS) * (values / 255)
     first = np.maximum(0, np.floor(means - 7 * np.sqrt(means) - 7)).astype(np.int32)

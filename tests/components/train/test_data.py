@@ -6,6 +6,7 @@ from components.backends.shards import write_shard
 from components.errors import TrainError
 from components.imaging import codec
 from components.imaging.degrade import recipe
+from components.imaging.degrade.batch import LQ_MEAN_U8
 from components.imaging.degrade.recipe import Recipe
 from components.train import data
 from components.train.batches import Batches
@@ -35,6 +36,21 @@ def test_pixels_are_those_of_the_recipe(small_store, rows):
     hq, lq = recipe.apply(picture.image_u8, Recipe.unpack(rows[2]["recipe"]))
     assert torch.equal(hq_u8[1], torch.from_numpy(hq).permute(2, 0, 1))
     assert torch.equal(lq_u8[1], torch.from_numpy(lq).permute(2, 0, 1))
+
+
+def test_features_of_pixels_made_on_the_device_agree_with_those_of_exact_pixels(small_store, rows, live):
+    on_device = LiveFeatures(live.pixels, live.frozen, synthesis="device")
+    exact, made = live.take([0, 5, 7]), on_device.take([0, 5, 7])
+    assert (made["lq_u8"].float() - exact["lq_u8"].float()).abs().mean() < LQ_MEAN_U8
+    for name in ("lrp_01", "x0_BTD", "features_BSE"):
+        assert (made[name] - exact[name]).abs().mean() < 1e-2 * exact[name].abs().mean()
+    assert {name: (value.dtype, value.device) for name, value in made.items()} == {
+        name: (value.dtype, value.device) for name, value in exact.items()
+    }
+
+
+def test_where_pixels_are_made_belongs_to_the_identity_of_a_run():
+    assert TrainSettings(synthesis="device").identity() != TrainSettings().identity()
 
 
 def test_no_pairs_and_a_wrong_crop_are_refused(small_store, rows):

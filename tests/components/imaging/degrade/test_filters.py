@@ -166,6 +166,9 @@ def test_fit_takes_its_part_of_the_crop():
             "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
         },
         {"OPENCV_CPU_DISABLE": "SSE4.2,AVX,AVX2,FMA3,AVX512-SKX,AVX512-ICL"},
+        # Intel's library inside OpenCV has its own
+        {"OPENCV_IPP": "disabled"},
+        {"OPENCV_IPP": "sse42", "OPENCV_CPU_DISABLE": "AVX,AVX2,FMA3,AVX512-SKX,AVX512-ICL"},
         # libaom's own switch: up to SSE2
         {"AOM_SIMD_CAPS_MASK": "0x07"},
     ],

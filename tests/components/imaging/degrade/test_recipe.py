@@ -16,11 +16,11 @@ from components.records import canonical_json
 PINNED = {
     "moderate": (
         "c832a9b4940512e60697e581b168ca783eab3f58034cb998830f078af613c34c",
-        "7fc83e43dca830136380214d8d501dc64beb30598941f46f9a648f962895c753",
+        "6669e55be61d424df02f225b225f016c88da40c6d35d7f655950e4a91eb7dbf7",
     ),
     "heavy": (
         "b1a4cbc298bc4c90ecb4aad01f892b98dc192fcb47296cc845f2c752d0879a72",
-        "bed1875d9870f118c0428c23929e4a4b63ab714d7715d8108dd090cbf04ad28f",
+        "b2423b017632d541ef6cf387de45e1199e67465af07147371a26227ea2c0d60f",
     ),
 }
 """Benchmarks are frozen: sha256 of 50 drawn recipes and of 8 LQ pictures (Pillow's libjpeg-turbo 3)."""
