@@ -307,15 +307,18 @@ def train_adapter(workspace: Workspace, pairs: PairSet) -> TrainRun:
     cache_key_fn=_key(
         "evaluate",
         lambda p: p["run"].checkpoint_sha256,
-        lambda p: p["run"].pairs.curation.manifest.sha256,
+        lambda p: (p["on"] or p["run"].pairs.curation).manifest.sha256,
         lambda p: p["workspace"].profile.evaluate,
         lambda p: p["workspace"].profile.sampler,
     ),
     **KEEP,
     **RETRY,
 )
-def evaluate_adapter(workspace: Workspace, run: TrainRun) -> EvalReport:
-    """Adapter -> scores, page and sheet, also as artifacts of its MLflow run."""
+def evaluate_adapter(workspace: Workspace, run: TrainRun, on: Curation | None = None) -> EvalReport:
+    """Adapter -> scores, page and sheet, also as artifacts of its MLflow run.
+
+    `on` is whose held-out pictures are taken; None takes those of the run's own curation.
+    """
     from components.backends import catalog
     from components.evaluate.run import evaluate
 
@@ -323,6 +326,7 @@ def evaluate_adapter(workspace: Workspace, run: TrainRun) -> EvalReport:
     report = evaluate(
         run,
         profile.evaluate,
+        on=on or run.pairs.curation,
         store=store,
         base=profile.base_folder,
         sampler=profile.sampler,

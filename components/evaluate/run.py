@@ -22,7 +22,7 @@ from components.evaluate.settings import EvaluateSettings
 from components.imaging import codec, iqa
 from components.imaging.restorer import Restorer
 from components.imaging.sampler import SamplerSettings
-from components.records import EvalReport, MetricSummary, Progress, TrainRun, content_hash, quiet
+from components.records import Curation, EvalReport, MetricSummary, Progress, TrainRun, content_hash, quiet
 
 OPERATOR = "evaluate-1"
 
@@ -31,6 +31,7 @@ def evaluate(  # noqa: PLR0913 (a stage with its places)
     run: TrainRun,
     settings: EvaluateSettings,
     *,
+    on: Curation,
     store: Storage,
     base: Path,
     sampler: SamplerSettings,
@@ -41,8 +42,9 @@ def evaluate(  # noqa: PLR0913 (a stage with its places)
     """Restore and score the held-out pictures of a run's dataset.
 
     Args:
-        run: whose adapter is judged, on the test side of its own curation.
+        run: whose adapter is judged.
         settings: benchmarks, metrics, crop.
+        on: whose kept pictures on the test side are restored; no training of the run saw their scenes.
         store: holds the shards and receives scores and pictures.
         base: folder of the frozen parts.
         sampler: how the model samples.
@@ -51,8 +53,8 @@ def evaluate(  # noqa: PLR0913 (a stage with its places)
         progress: called after each picture.
     """
     restorer = Restorer(base, store.fetch(run.checkpoint), sampler)
-    held_out = _held_out(store, run, settings)
-    identity = content_hash(OPERATOR, run.checkpoint_sha256, run.base, settings, sampler)
+    held_out = _held_out(store, on, settings)
+    identity = content_hash(OPERATOR, run.checkpoint_sha256, run.base, on.manifest.sha256, settings, sampler)
     examples = restore_held_out(store, held_out, restorer, settings, work=work / f"evaluate-{identity[:16]}", progress=progress)
     prefix = f"evaluations/{identity[:16]}"
     for example in examples:
@@ -66,7 +68,7 @@ def evaluate(  # noqa: PLR0913 (a stage with its places)
     return EvalReport(
         checkpoint_sha256=run.checkpoint_sha256,
         benchmarks=settings.benchmarks,
-        scores=manifest.write(store, "scores", rows, parent=run.pairs.curation.manifest.sha256, settings=identity),
+        scores=manifest.write(store, "scores", rows, parent=on.manifest.sha256, settings=identity),
         summaries=summaries,
         sampler=sampler.model_dump(mode="json"),
         versions=iqa.versions(),
@@ -101,12 +103,12 @@ def summarise(rows: Sequence[dict[str, Any]], settings: EvaluateSettings) -> tup
     )
 
 
-def _held_out(store: Storage, run: TrainRun, settings: EvaluateSettings) -> list[HeldOut]:
+def _held_out(store: Storage, on: Curation, settings: EvaluateSettings) -> list[HeldOut]:
     sql = (
         'select id, shard, "offset", length from rows '
         "where verdict = 'kept' and split = 'test' and least(width_px, height_px) >= 192 order by id"
     )
-    rows = manifest.query(store, run.pairs.curation.manifest, sql)
+    rows = manifest.query(store, on.manifest, sql)
     if not rows:
         raise SourceError("Expected held-out pictures of at least 192 px a side, the dataset keeps none. Give larger photos.")
     return [HeldOut(**row) for row in rows[: settings.images]]

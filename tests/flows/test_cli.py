@@ -24,6 +24,7 @@ SURFACE = {
     "convert": ["sources", "--out", "--to", "--config", "--force"],
     "why": ["image"],
     "pair": ["show", "--out", "--epoch"],
+    "ablate": ["manifest", "--seeds", "--arm"],
     "dataset list": [],
     "dataset show": ["version"],
     "dataset diff": ["old", "new", "--examples"],
