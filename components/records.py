@@ -145,6 +145,33 @@ class MetricSummary(Record):
     higher_is_better: bool
 
 
+class Worst(Record):
+    """A picture on which the challenger falls behind."""
+
+    image_id: str
+    difference: float
+
+
+class Paired(Record):
+    """Challenger against champion under one benchmark and metric; positive differences are better."""
+
+    benchmark: str
+    metric: str
+    n: int
+    """Pictures that both were scored on."""
+    mean: float
+    interval: tuple[float, float]
+    """95 %, bootstrap over pictures."""
+    p_value: float
+    """Wilcoxon's signed ranks, two-sided."""
+    p_holm: float
+    """Corrected over all comparisons of the two models."""
+    wins: int
+    ties: int
+    losses: int
+    worst: tuple[Worst, ...]
+
+
 class EvalReport(Record):
     """Scores of one checkpoint on held-out pictures."""
 
@@ -161,6 +188,10 @@ class EvalReport(Record):
     """Key of the report page."""
     sheet: str
     """Key of the contact sheet PNG."""
+    seconds_per_picture: float | None = None
+    """Median time to restore one picture, on the machine that evaluated."""
+    repeatable: bool | None = None
+    """The first picture, restored twice from one seed, was the same to the last bit."""
 
     def mean(self, benchmark: str, method: str, metric: str) -> float:
         """Look one mean up; raises KeyError when the cell was not measured."""
@@ -180,6 +211,13 @@ class GateResult(Record):
     interval: tuple[float, float] | None = None
     """Confidence interval of `observed`, where the gate has one."""
     reason: str
+    overridden: str = ""
+    """"NAME: reason" of the reviewer who let a failure pass."""
+
+    @property
+    def refuses(self) -> bool:
+        """It failed, and nobody let it pass."""
+        return not self.passed and not self.overridden
 
 
 class ModelVersion(Record):

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import ablate, benchmark, dataset, pair, weights
+from flows.commands import ablate, benchmark, dataset, pair, promotion, weights
 from flows.commands.session import Options, finish, look_first, running
 from flows.terminal import Terminal
 
@@ -27,6 +27,9 @@ app = typer.Typer(
 app.add_typer(dataset.commands, name="dataset")
 app.add_typer(benchmark.commands, name="benchmark")
 app.add_typer(weights.commands, name="weights")
+app.add_typer(promotion.ledger, name="ledger")
+app.command()(promotion.promote)
+app.command()(promotion.rollback)
 app.command()(dataset.why)
 app.command()(pair.pair)
 app.command()(ablate.ablate)
@@ -168,31 +171,6 @@ def register(context: typer.Context, run: Annotated[str, typer.Argument(help="Id
         trained = find_run(workspace, run)
         made = go(trained, find_report(workspace, trained), **options.arguments)
     finish(options, made, f"{made.name}/{made.version} is @{made.alias}.\nNext: lucidflux promote {made.version}")
-
-
-@app.command()
-def promote(context: typer.Context, version: Annotated[str, typer.Argument(help="Version number or NAME@alias.")]) -> None:
-    """Put a model version through the gates and make it the champion."""
-    options: Options = context.obj
-    with running(options):
-        from flows.promote import promote as run
-
-        made = run(version, **options.arguments)
-    lines = [f"{gate.gate}: {gate.reason}" for gate in made.gates]
-    finish(options, made, "\n".join([*lines, f"{made.name}/{made.version} is @{made.alias}."]))
-
-
-@app.command()
-def rollback(
-    context: typer.Context, reason: Annotated[str, typer.Option(help="Why; it goes into the ledger.")] = "rolled back by hand"
-) -> None:
-    """Give the champion alias back to the version that had it before."""
-    options: Options = context.obj
-    with running(options):
-        from flows.promote import rollback as run
-
-        made = run(reason, **options.arguments)
-    finish(options, made, f"{made.name}/{made.version} is @{made.alias} again.")
 
 
 @app.command()

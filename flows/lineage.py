@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from components.backends import manifest
 from components.backends.catalog import find
+from components.backends.tables import Tables
 from components.errors import ManifestError, RegistryError
-from components.records import EvalReport, TrainRun
+from components.records import EvalReport, ModelVersion, TrainRun
 from flows.workspace import Workspace
+
+if TYPE_CHECKING:
+    from components.register.gates import Candidate
 
 
 def find_run(workspace: Workspace, model: str) -> TrainRun:
@@ -34,3 +41,37 @@ def find_report(workspace: Workspace, run: TrainRun) -> EvalReport:
     except ManifestError as error:
         sentence = f"Run {run.run_id} was not evaluated. Do it first: lucidflux evaluate run:{run.run_id}"
         raise RegistryError(sentence) from error
+
+
+def candidate(workspace: Workspace, version: ModelVersion, champion: ModelVersion | None) -> Candidate:
+    """Put together what gates look at.
+
+    Args:
+        workspace: whose registry and store.
+        version: the candidate.
+        champion: of the same kind; None when there is none.
+
+    Raises:
+        RegistryError: a run was not trained or not evaluated in this home.
+    """
+    from components.imaging.iqa.paired import compare
+    from components.register.gates import Candidate
+
+    store, profile = workspace.store, workspace.profile
+    run = find_run(workspace, version.run_id)
+    report = find_report(workspace, run)
+    other = find_report(workspace, find_run(workspace, champion.run_id)) if champion else None
+    rows = [] if other is None else [manifest.rows(store, one.scores) for one in (report, other)]
+    with Tables(store) as tables:
+        tables.manifest("scores", report.scores)
+        tables.manifest("pairs", run.pairs.manifest)
+        seen = tables.one("select count(distinct image_id) as n from scores where image_id in (select hq_id from pairs)")["n"]
+    return Candidate(
+        run=run,
+        report=report,
+        champion=other,
+        paired=compare(*rows) if rows else (),
+        trained_on=int(seen),
+        register=profile.registry,
+        promote=profile.promote,
+    )

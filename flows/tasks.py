@@ -361,24 +361,23 @@ def register_model(workspace: Workspace, run: TrainRun, report: EvalReport) -> M
 
 
 @task(name="promote-version", retries=0)
-def promote_version(workspace: Workspace, name: str, who: str) -> ModelVersion:
-    """Gates -> alias and ledger entry; a refusal is an answer and is not retried."""
-    from components.register.gates import Candidate, judge
-    from components.register.promote import CHAMPION, promote
-    from flows.lineage import find_report, find_run
+def promote_version(workspace: Workspace, name: str, who: str, overrides: dict[str, str]) -> ModelVersion:
+    """Gates -> aliases and ledger entry; a refusal is an answer and is not retried."""
+    from components.register.gates import judge
+    from components.register.promote import promote
+    from flows.lineage import candidate
 
-    tracker, profile = workspace.tracker, workspace.profile
-    version = tracker.resolve(name)
-    champion = tracker.by_alias(version.name, CHAMPION)
-    run = find_run(workspace, version.run_id)
-    candidate = Candidate(
-        run=run,
-        report=find_report(workspace, run),
-        champion=find_report(workspace, find_run(workspace, champion.run_id)) if champion else None,
-        register=profile.registry,
-        promote=profile.promote,
+    settings = workspace.profile.promote
+    version = workspace.tracker.resolve(name)
+    return promote(
+        workspace.tracker,
+        workspace.ledger,
+        version,
+        lambda champion: judge(candidate(workspace, version, champion), overrides),
+        who=who,
+        kind=settings.kind,
+        serves=settings.serves,
     )
-    return promote(tracker, workspace.ledger, version, judge(candidate), who=who)
 
 
 @task(name="rollback-champion", retries=0)
@@ -386,8 +385,8 @@ def rollback_champion(workspace: Workspace, reason: str, who: str) -> ModelVersi
     """Alias -> the champion before."""
     from components.register.promote import rollback
 
-    name = workspace.profile.registry.model
-    return rollback(workspace.tracker, workspace.ledger, name, who=who, reason=reason)
+    name, settings = workspace.profile.registry.model, workspace.profile.promote
+    return rollback(workspace.tracker, workspace.ledger, name, who=who, reason=reason, kind=settings.kind, serves=settings.serves)
 
 
 @task(name="restore-pictures", **RETRY)

@@ -6,11 +6,15 @@ removed entry is found by `verify`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import fcntl
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import JSON, Column, Integer, MetaData, String, Table, Text, create_engine, insert, select
+from sqlalchemy import JSON, Column, Integer, MetaData, String, Table, Text, create_engine, delete, insert, make_url, select, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
@@ -18,6 +22,7 @@ from components.errors import RegistryError
 from components.records import Record, content_hash
 
 Action = Literal["promoted", "refused", "rolled back"]
+"""What an entry says was done."""
 
 _METADATA = MetaData()
 _LEDGER = Table(
@@ -34,6 +39,13 @@ _LEDGER = Table(
     Column("reason", Text, nullable=False),
     Column("previous_hash", String(64), nullable=False),
     Column("hash", String(64), nullable=False, unique=True),
+)
+_INTENTS = Table(
+    "intents",
+    _METADATA,
+    Column("model", String(200), primary_key=True),
+    Column("aliases", JSON, nullable=False),
+    Column("fields", JSON, nullable=False),
 )
 FIRST = "0" * 64
 ATTEMPTS = 20
@@ -62,6 +74,16 @@ class Entry(Record):
         return content_hash(self.model_dump(mode="json", exclude={"hash"}))
 
 
+class Intent(Record):
+    """A decision that is being carried out: aliases first, then its entry. What a killed process leaves is carried out later."""
+
+    model: str
+    aliases: dict[str, int]
+    """Alias -> version that it will mean."""
+    fields: dict[str, Any]
+    """Of the entry, as `append` takes them, with the time."""
+
+
 class Ledger:
     """What was promoted, refused and rolled back, in order."""
 
@@ -74,6 +96,7 @@ class Ledger:
         Raises:
             RegistryError: the database cannot be reached.
         """
+        self.url, self._url = url, make_url(url)
         try:
             self._engine = create_engine(url)
             _METADATA.create_all(self._engine)
@@ -99,7 +122,7 @@ class Ledger:
             RegistryError: the database refuses, or other writers were faster again and again.
         """
         fields = {
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "at": now(),
             "who": who,
             "action": action,
             "model": model,
@@ -108,15 +131,56 @@ class Ledger:
             "details": dict(details),
             "reason": reason,
         }
+        return self._append(fields)
+
+    def _append(self, fields: Mapping[str, Any], *, closes: str = "") -> Entry:
+        """Add an entry and, in the same transaction, forget the intent of a model."""
         for _ in range(ATTEMPTS):
             try:
                 with self._engine.begin() as connection:
+                    if closes:
+                        connection.execute(delete(_INTENTS).where(_INTENTS.c.model == closes))
                     return _add(connection, fields)
             except IntegrityError:
                 continue  # another writer took the place
             except SQLAlchemyError as error:
                 raise RegistryError(f"Cannot write the ledger: {error}.") from error
         raise RegistryError(f"Cannot write the ledger: {ATTEMPTS} times another writer was faster. Try again.")
+
+    def intend(self, intent: Intent) -> None:
+        """Write down what is about to be done; only who holds `exclusive` may."""
+        with self._engine.begin() as connection:
+            connection.execute(insert(_INTENTS).values(**intent.model_dump(mode="json")))
+
+    def intended(self, model: str) -> Intent | None:
+        """Give what was begun and not finished."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(_INTENTS).where(_INTENTS.c.model == model)).mappings().first()
+        return Intent.model_validate(dict(row)) if row else None
+
+    def commit(self, intent: Intent) -> Entry:
+        """Write the entry of an intent that was carried out."""
+        return self._append(intent.fields, closes=intent.model)
+
+    @contextmanager
+    def exclusive(self, model: str) -> Iterator[None]:
+        """Keep others from deciding about a model meanwhile; the lock ends with its process, however that ends.
+
+        PostgreSQL locks by itself. Beside SQLite it is a locked file, which holds for the processes of one machine.
+        """
+        if self._url.get_backend_name() == "postgresql":
+            with self._engine.connect() as connection:
+                key = int.from_bytes(hashlib.sha256(model.encode()).digest()[:8], "big", signed=True)
+                connection.execute(text("select pg_advisory_lock(:key)"), {"key": key})
+                try:
+                    yield
+                finally:
+                    connection.execute(text("select pg_advisory_unlock(:key)"), {"key": key})
+            return
+        place = Path(self._url.database or "ledger").absolute()
+        with place.with_name(f"{place.name}.{content_hash(model)[:12]}.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def entries(self) -> list[Entry]:
         """Every entry, oldest first."""
@@ -138,6 +202,11 @@ class Ledger:
                 raise RegistryError(f"The ledger is broken at entry {entry.seq}: it was changed.")
             previous = entry.hash
         return len(entries)
+
+
+def now() -> str:
+    """UTC, ISO 8601, in seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _add(connection: Connection, fields: Mapping[str, Any]) -> Entry:

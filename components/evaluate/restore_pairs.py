@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from components.backends.storage import LocalStorage, Storage
 from components.evaluate.benchmarks import degraded
@@ -39,6 +42,8 @@ class Example:
     benchmark: str
     pictures: Mapping[str, bytes]
     scores: tuple[dict[str, Any], ...]
+    seconds: float
+    """What restoring took."""
 
 
 def centre_crop(image_u8: codec.Image, side_px: int) -> codec.Image:
@@ -88,7 +93,9 @@ def _load(store: Storage, image: HeldOut, crop_px: int) -> codec.Image:
 def _one(done: LocalStorage, key: str, hq_u8: codec.Image, restorer: Restorer, settings: EvaluateSettings) -> None:
     benchmark, _, image_id = key.partition("/")
     hq_u8, lq_u8 = degraded(benchmark, image_id, hq_u8, seed=settings.seed)
+    began = time.monotonic()
     result = restorer.restore([lq_u8], seeds=[noise_seed(image_id, settings.seed)])[0]
+    done.put(f"{key}/seconds.json", json.dumps(time.monotonic() - began).encode())
     pictures = {"lq": lq_u8, "bilateral": bilateral(lq_u8), "lrp": result.lrp_u8, "restored": result.restored_u8}
     scores = [
         {"image_id": image_id, "benchmark": benchmark, "method": method, "metric": metric, "value": value}
@@ -108,7 +115,21 @@ def _values(metric: str, images: list[codec.Image], hq_u8: codec.Image) -> list[
 def _read(done: LocalStorage, key: str) -> Example:
     benchmark, _, image_id = key.partition("/")
     pictures = {name: done.read(f"{key}/{name}.png") for name in (*METHODS, "hq")}
-    return Example(image_id, benchmark, pictures, tuple(json.loads(done.read(f"{key}/scores.json"))))
+    scores, seconds = (json.loads(done.read(f"{key}/{name}.json")) for name in ("scores", "seconds"))
+    return Example(image_id, benchmark, pictures, tuple(scores), seconds)
+
+
+def comes_out_the_same(example: Example, restorer: Restorer, seed: int) -> bool:
+    """Restore a picture again from its seed and compare every bit.
+
+    Args:
+        example: what was made of it.
+        restorer: the model under test.
+        seed: of the evaluation.
+    """
+    lq_u8, before = (codec.decode(example.pictures[name]).image_u8 for name in ("lq", "restored"))
+    again = restorer.restore([lq_u8], seeds=[noise_seed(example.image_id, seed)])[0]
+    return bool(np.array_equal(again.restored_u8, before))
 
 
 def noise_seed(image_id: str, seed: int) -> int:

@@ -7,6 +7,7 @@ The scores say how the model stands beside its input (LQ), a bilateral filter an
 from __future__ import annotations
 
 import math
+import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,14 +18,14 @@ from components.backends.report import contact_sheet
 from components.backends.storage import Storage
 from components.errors import SourceError
 from components.evaluate.page import NAMES, report_page
-from components.evaluate.restore_pairs import METHODS, Example, HeldOut, restore_held_out
+from components.evaluate.restore_pairs import METHODS, Example, HeldOut, comes_out_the_same, restore_held_out
 from components.evaluate.settings import EvaluateSettings
 from components.imaging import codec, iqa
 from components.imaging.restorer import Restorer
 from components.imaging.sampler import SamplerSettings
 from components.records import Curation, EvalReport, MetricSummary, Progress, TrainRun, content_hash, quiet
 
-OPERATOR = "evaluate-1"
+OPERATOR = "evaluate-2"
 
 
 def evaluate(  # noqa: PLR0913 (a stage with its places)
@@ -75,6 +76,8 @@ def evaluate(  # noqa: PLR0913 (a stage with its places)
         examples=prefix,
         html=store.put(f"{prefix}/report.html", page.encode()),
         sheet=store.put(f"{prefix}/sheet.png", sheet),
+        seconds_per_picture=statistics.median(example.seconds for example in examples),
+        repeatable=comes_out_the_same(examples[0], restorer, settings.seed),
     )
 
 

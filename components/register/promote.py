@@ -1,90 +1,165 @@
-"""Promotion and rollback: gates, alias `champion`, one entry in the ledger."""
+"""Promotion and rollback: gates, aliases, one entry in the ledger; at most one decision about a model at a time.
+
+A decision is written down as an intent, carried out in the registry, and then entered; all of it under one lock. Whoever
+comes next finishes what a killed process left, so that registry and ledger agree.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from components.backends.state import Entry, Ledger
+from components.backends.state import Entry, Intent, Ledger, now
 from components.backends.tracking import Tracker
 from components.errors import GateError, RegistryError
 from components.records import GateResult, ModelVersion
 
 CHAMPION = "champion"
+Judge = Callable[[ModelVersion | None], Sequence[GateResult]]
+"""Holds a candidate against the present champion of its kind."""
 
 
-def promote(tracker: Tracker, ledger: Ledger, version: ModelVersion, gates: Sequence[GateResult], *, who: str) -> ModelVersion:
-    """Make a version the champion when every gate passed; a refusal is in the ledger too.
+def alias_of(kind: str) -> str:
+    """Alias of the champion of a kind."""
+    return f"{CHAMPION}-{kind}"
+
+
+def promote(
+    tracker: Tracker, ledger: Ledger, version: ModelVersion, judge: Judge, *, who: str, kind: str, serves: str
+) -> ModelVersion:
+    """Make a version the champion of its kind when no gate refuses; a refusal is in the ledger too.
 
     Args:
         tracker: the registry.
         ledger: where the decision is kept.
         version: the candidate.
-        gates: what `gates.judge` said of it.
+        judge: called under the lock, so that nobody becomes champion meanwhile.
         who: person or flow that asked.
+        kind: `faithful` or `perceptual`.
+        serves: the kind whose champion is also `champion`.
 
     Raises:
         GateError: names the gates that refused.
     """
-    before = tracker.by_alias(version.name, CHAMPION)
-    judged = version.model_copy(update={"alias": CHAMPION, "gates": tuple(gates)})
-    recorded = _last_champion(ledger, version.name)
-    moved = before is not None and before.version == version.version
-    if moved and recorded == version.version:
-        return judged
-    details = {"gates": [gate.model_dump(mode="json") for gate in gates], "run_id": version.run_id}
-    failed = [gate for gate in gates if not gate.passed]
-    # a promotion that was killed has moved the alias and not written its entry
-    previous = recorded if moved or before is None else before.version
-    action: dict[str, Any] = {"model": version.name, "version": version.version, "previous_version": previous, "details": details}
-    if failed:
-        reason = "; ".join(f"{gate.gate}: {gate.reason}" for gate in failed)
-        ledger.append("refused", who=who, reason=reason, **action)
-        raise GateError(f"{version.name}/{version.version} stays @{version.alias}. {reason}.")
-    tracker.set_alias(version.name, CHAMPION, version.version)
-    ledger.append("promoted", who=who, reason="every gate passed", **action)
-    return judged
+    with ledger.exclusive(version.name):
+        finish(tracker, ledger, version.name)
+        before = tracker.by_alias(version.name, alias_of(kind))
+        aliases = [alias_of(kind), *([CHAMPION] if kind == serves else [])]
+        if before is not None and before.version == version.version and _points(tracker, version, aliases):
+            return version.model_copy(update={"alias": aliases[-1], "gates": _gates_of(ledger, version)})
+        gates = tuple(judge(None if before is None or before.version == version.version else before))
+        fields = _fields(version, before, who=who, kind=kind, gates=gates)
+        refused = [gate for gate in gates if gate.refuses]
+        if refused:
+            reason = "; ".join(f"{gate.gate}: {gate.reason}" for gate in refused)
+            ledger.append("refused", reason=reason, **fields)
+            raise GateError(f"{version.name}/{version.version} stays @{version.alias}. {reason}.")
+        let_pass = [f"{gate.gate} let pass by {gate.overridden}" for gate in gates if gate.overridden and not gate.passed]
+        entry = {**fields, "action": "promoted", "at": now(), "reason": "; ".join(let_pass) or "every gate passed"}
+        _carry_out(tracker, ledger, Intent(model=version.name, aliases=dict.fromkeys(aliases, version.version), fields=entry))
+    return version.model_copy(update={"alias": aliases[-1], "gates": gates})
 
 
-def rollback(tracker: Tracker, ledger: Ledger, name: str, *, who: str, reason: str) -> ModelVersion:
+def rollback(tracker: Tracker, ledger: Ledger, name: str, *, who: str, reason: str, kind: str, serves: str) -> ModelVersion:
     """Give the alias back to the version that had it before the last promotion.
 
     Raises:
-        RegistryError: there is no champion, or none before it.
+        RegistryError: there is no champion of that kind, or none before it.
     """
-    current = tracker.by_alias(name, CHAMPION)
-    if current is None:
-        raise RegistryError(f"There is no {name}@{CHAMPION} to roll back. Promote a version first: lucidflux promote VERSION.")
-    came = next((entry for entry in reversed(_champions(ledger, name)) if entry.version == current.version), None)
-    if came is None or came.previous_version is None:
-        raise RegistryError(f"{name}/{current.version} is the first champion; there is none before it to go back to.")
-    tracker.set_alias(name, CHAMPION, came.previous_version)
-    ledger.append(
-        "rolled back",
-        who=who,
-        model=name,
-        version=came.previous_version,
-        previous_version=_before(ledger, name, came.previous_version),
-        details={"from": current.version},
-        reason=reason,
-    )
-    found = tracker.by_alias(name, CHAMPION)
+    with ledger.exclusive(name):
+        finish(tracker, ledger, name)
+        current = tracker.by_alias(name, alias_of(kind))
+        if current is None:
+            raise RegistryError(
+                f"There is no {name}@{alias_of(kind)} to roll back. Promote a version first: lucidflux promote VERSION."
+            )
+        moves = _moves(ledger, name, kind)
+        came = next((entry for entry in reversed(moves) if entry.version == current.version), None)
+        if came is None or came.previous_version is None:
+            raise RegistryError(f"{name}/{current.version} is the first champion; there is none before it to go back to.")
+        target = came.previous_version
+        first = next((entry for entry in moves if entry.version == target), None)
+        entry: dict[str, Any] = {
+            "action": "rolled back",
+            "at": now(),
+            "who": who,
+            "model": name,
+            "version": target,
+            "previous_version": first.previous_version if first else None,
+            "details": {"from": current.version, "kind": kind},
+            "reason": reason,
+        }
+        aliases = [alias_of(kind), *([CHAMPION] if kind == serves else [])]
+        _carry_out(tracker, ledger, Intent(model=name, aliases=dict.fromkeys(aliases, target), fields=entry))
+        found = tracker.by_alias(name, aliases[-1])
     if found is None:
-        raise RegistryError(f"The registry lost {name}@{CHAMPION} right after it was set. Try again.")
+        raise RegistryError(f"The registry lost {name}@{aliases[-1]} right after it was set. Try again.")
     return found
 
 
-def _champions(ledger: Ledger, name: str) -> list[Entry]:
-    """Entries that moved the alias."""
-    return [entry for entry in ledger.entries() if entry.model == name and entry.action != "refused"]
+def resume(tracker: Tracker, ledger: Ledger, name: str) -> Entry | None:
+    """Finish what a killed process began, and give its entry; None when there is nothing to finish."""
+    with ledger.exclusive(name):
+        return finish(tracker, ledger, name)
 
 
-def _last_champion(ledger: Ledger, name: str) -> int | None:
-    moved = _champions(ledger, name)
-    return moved[-1].version if moved else None
+def served(ledger: Ledger, name: str) -> dict[str, int]:
+    """Which version each alias means by the ledger."""
+    meant: dict[str, int] = {}
+    for entry in ledger.entries():
+        if entry.model == name and entry.action != "refused":
+            aliases = entry.details.get("aliases") or [CHAMPION]  # entries of the time before had the one
+            meant |= dict.fromkeys(aliases, entry.version)
+    return meant
 
 
-def _before(ledger: Ledger, name: str, version: int) -> int | None:
-    """Which champion a version had replaced when it was promoted."""
-    first = next((entry for entry in _champions(ledger, name) if entry.version == version), None)
-    return first.previous_version if first else None
+def finish(tracker: Tracker, ledger: Ledger, name: str) -> Entry | None:
+    """As `resume`, for who holds the lock already."""
+    intent = ledger.intended(name)
+    return _settle(tracker, ledger, intent) if intent else None
+
+
+def _carry_out(tracker: Tracker, ledger: Ledger, intent: Intent) -> None:
+    intent.fields["details"]["aliases"] = list(intent.aliases)
+    ledger.intend(intent)
+    _settle(tracker, ledger, intent)
+
+
+def _settle(tracker: Tracker, ledger: Ledger, intent: Intent) -> Entry:
+    for alias, version in intent.aliases.items():
+        tracker.set_alias(intent.model, alias, version)
+    return ledger.commit(intent)
+
+
+def _points(tracker: Tracker, version: ModelVersion, aliases: Sequence[str]) -> bool:
+    found = (tracker.by_alias(version.name, alias) for alias in aliases)
+    return all(one is not None and one.version == version.version for one in found)
+
+
+def _fields(
+    version: ModelVersion, before: ModelVersion | None, *, who: str, kind: str, gates: Sequence[GateResult]
+) -> dict[str, Any]:
+    return {
+        "who": who,
+        "model": version.name,
+        "version": version.version,
+        "previous_version": before.version if before else None,
+        "details": {"kind": kind, "run_id": version.run_id, "gates": [gate.model_dump(mode="json") for gate in gates]},
+    }
+
+
+def _moves(ledger: Ledger, name: str, kind: str) -> list[Entry]:
+    """Entries that moved the alias of a kind; those of the time before kinds were of the faithful one."""
+    return [
+        entry
+        for entry in ledger.entries()
+        if entry.model == name and entry.action != "refused" and entry.details.get("kind", "faithful") == kind
+    ]
+
+
+def _gates_of(ledger: Ledger, version: ModelVersion) -> tuple[GateResult, ...]:
+    """What the gates said when a champion was promoted."""
+    for entry in reversed(ledger.entries()):
+        if (entry.model, entry.version, entry.action) == (version.name, version.version, "promoted"):
+            return tuple(GateResult.model_validate(gate) for gate in entry.details.get("gates", ()))
+    return ()

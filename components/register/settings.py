@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -31,13 +32,36 @@ class RegisterSettings(Settings):
 
 
 class PromoteSettings(Settings):
-    """What a model version must show before it becomes the champion."""
+    """What a model version must show before it becomes a champion."""
 
-    gates: tuple[str, ...] = ("expectations", "licences", "restores", "not_worse")
+    kind: Literal["faithful", "perceptual"] = "faithful"
+    """What is asked for: nearer to the truth, or better to look at. Each has a champion of its own, `champion-<kind>`."""
+    serves: Literal["faithful", "perceptual"] = "faithful"
+    """Which of the two is also `champion`, the one that restores."""
+    gates: tuple[str, ...] = (
+        "expectations",
+        "licences",
+        "leakage",
+        "restores",
+        "not_inferior",
+        "superior",
+        "repeatable",
+        "budget",
+    )
     """Names in GATES; all must pass."""
     floor_benchmark: str = "heavy"
     """Benchmark of the `restores` gate."""
     floor_psnr_gain_db: float = 1.5
     """Least gain of mean PSNR over LQ on that benchmark, in dB."""
-    margin_psnr_db: Annotated[float, Field(ge=0)] = 0.1
-    """The `not_worse` gate: how far mean PSNR may fall below the champion's on any benchmark, in dB."""
+    primary_benchmark: str = "heavy"
+    """Benchmark of the `superior` gate."""
+    primary_metric: str = ""
+    """Metric of the `superior` gate; empty is psnr for a faithful champion and piqe for a perceptual one."""
+    margins: Mapping[str, float] = {"psnr": 0.1, "ssim": 0.005, "lpips": 0.01, "piqe": 3.0}
+    """The `not_inferior` gate for a faithful champion: how far each metric may fall; others are not held."""
+    perceptual_margins: Mapping[str, float] = {"psnr": 1.0, "ssim": 0.05, "lpips": 0.02, "piqe": 1.0}
+    """The same for a perceptual champion, which may give up some fidelity."""
+    images_minimum: Annotated[int, Field(gt=0)] = 6
+    """Fewest pictures on which two models are compared."""
+    budget_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """Longest time for one evaluation picture, median; 0 is no limit."""

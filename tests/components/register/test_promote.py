@@ -1,9 +1,14 @@
+import itertools
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from components.backends.state import Ledger
 from components.errors import GateError, RegistryError
 from components.records import GateResult
-from components.register.promote import promote, rollback
+from components.register.promote import promote, resume, rollback, served
 
 GOOD = (GateResult(gate="restores", passed=True, observed=2.0, required=1.5, reason="PSNR over LQ on heavy is +2.00 dB"),)
 BAD = (*GOOD, GateResult(gate="licences", passed=False, observed=0, required=1, reason="not acknowledged: X"))
@@ -32,8 +37,12 @@ def champion(tracker, versions):
     return found and found.version
 
 
-def go(tracker, ledger, version, gates=GOOD):
-    return promote(tracker, ledger, version, gates, who="me")
+def go(tracker, ledger, version, gates=GOOD, kind="faithful"):
+    return promote(tracker, ledger, version, lambda champion: gates, who="me", kind=kind, serves="faithful")
+
+
+def back(tracker, ledger, name, reason, kind="faithful"):
+    return rollback(tracker, ledger, name, who="me", reason=reason, kind=kind, serves="faithful")
 
 
 def story(ledger):
@@ -68,22 +77,100 @@ def test_rollback_gives_the_alias_back_step_by_step(tracker, ledger, versions):
     for version in versions:
         go(tracker, ledger, version)
     name = versions[0].name
-    assert rollback(tracker, ledger, name, who="me", reason="halos").version == 2
-    assert rollback(tracker, ledger, name, who="me", reason="halos").version == 1
+    assert back(tracker, ledger, name, "halos").version == 2
+    assert back(tracker, ledger, name, "halos").version == 1
     with pytest.raises(RegistryError, match="first champion"):
-        rollback(tracker, ledger, name, who="me", reason="halos")
+        back(tracker, ledger, name, "halos")
     assert champion(tracker, versions) == 1
     assert ledger.entries()[-1].reason == "halos"
 
 
 def test_without_a_champion_there_is_nothing_to_roll_back(tracker, ledger, versions):
     with pytest.raises(RegistryError, match=r"no .*@champion"):
-        rollback(tracker, ledger, versions[0].name, who="me", reason="x")
+        back(tracker, ledger, versions[0].name, "x")
 
 
-def test_a_promotion_killed_before_its_entry_is_recorded_by_the_next_try(tracker, ledger, versions):
+def test_a_perceptual_champion_stands_beside_the_faithful_one(tracker, ledger, versions):
     go(tracker, ledger, versions[0])
-    tracker.set_alias(versions[1].name, "champion", 2)
-    go(tracker, ledger, versions[1])
-    assert story(ledger) == [("promoted", 1, None), ("promoted", 2, 1)]
-    assert rollback(tracker, ledger, versions[0].name, who="me", reason="x").version == 1
+    made = go(tracker, ledger, versions[1], kind="perceptual")
+    assert made.alias == "champion-perceptual"
+    assert champion(tracker, versions) == 1
+    assert tracker.by_alias(versions[0].name, "champion-faithful").version == 1
+    go(tracker, ledger, versions[2], kind="perceptual")
+    assert back(tracker, ledger, versions[0].name, "x", kind="perceptual").version == 2
+    assert served(ledger, versions[0].name) == {"champion": 1, "champion-faithful": 1, "champion-perceptual": 2}
+
+
+def test_gates_see_the_champion_of_their_kind(tracker, ledger, versions):
+    seen = []
+
+    def judge(found):
+        seen.append(found and found.version)
+        return GOOD
+
+    for version, kind in zip(versions, ("faithful", "perceptual", "faithful"), strict=True):
+        promote(tracker, ledger, version, judge, who="me", kind=kind, serves="faithful")
+    assert seen == [None, None, 1]
+
+
+def test_an_override_is_in_the_ledger(tracker, ledger, versions):
+    gates = (*GOOD, BAD[-1].model_copy(update={"overridden": "Ann: read them"}))
+    go(tracker, ledger, versions[0], gates)
+    assert ledger.entries()[-1].reason == "licences let pass by Ann: read them"
+    assert ledger.entries()[-1].details["gates"][-1]["overridden"] == "Ann: read them"
+
+
+KILLED = """
+import os, sys
+from components.backends.state import Ledger
+from components.backends.tracking import Tracker
+from components.register import promote as module
+from tests.components.register.test_promote import GOOD
+uri, root, url, name, number, where = sys.argv[1:]
+tracker, ledger = Tracker(uri, artifact_root=__import__("pathlib").Path(root), experiment="lucidflux"), Ledger(url)
+set_alias = tracker.set_alias
+def dying(*given):
+    if where == "before alias": os.kill(os.getpid(), 9)
+    set_alias(*given)
+    if where == "between aliases": os.kill(os.getpid(), 9)
+tracker.set_alias = dying
+if where == "before entry":
+    ledger.commit = lambda intent: os.kill(os.getpid(), 9)
+version = tracker.resolve(f"{name}/{number}")
+module.promote(tracker, ledger, version, lambda champion: GOOD, who="killed", kind="faithful", serves="faithful")
+"""
+
+
+@pytest.mark.parametrize("where", ["before alias", "between aliases", "before entry"])
+@pytest.mark.parametrize("then", ["resume", "promote"])
+def test_what_a_killed_promotion_began_is_finished_by_the_next_one(tracker, ledger, versions, tmp_path, where, then):
+    go(tracker, ledger, versions[0])
+    name, url = versions[0].name, f"sqlite:///{tmp_path / 'state.db'}"
+    given = [tracker.uri, str(tracker.artifact_root), url, name, "2", where]
+    done = subprocess.run([sys.executable, "-c", KILLED, *given], check=False, capture_output=True, text=True)
+    assert done.returncode == -9, done.stderr
+    if then == "resume":
+        assert resume(tracker, ledger, name).who == "killed"
+        assert resume(tracker, ledger, name) is None
+        assert story(ledger) == [("promoted", 1, None), ("promoted", 2, 1)]
+    else:
+        go(tracker, ledger, versions[2])
+        assert story(ledger) == [("promoted", 1, None), ("promoted", 2, 1), ("promoted", 3, 2)]
+    last = ledger.entries()[-1].version
+    assert tracker.by_alias(name, "champion-faithful").version == champion(tracker, versions) == last
+    assert served(ledger, name) == {"champion": last, "champion-faithful": last}
+    ledger.verify()
+
+
+@pytest.mark.e2e
+def test_promotions_in_a_race_end_in_one_champion_that_both_books_name(tracker, ledger, versions):
+    name = versions[0].name
+    for number in range(20):
+        pair = (versions[number % 3], versions[(number + 1) % 3])
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda version: go(tracker, Ledger(ledger.url), version), pair))
+        meant = served(ledger, name)
+        assert meant["champion"] == champion(tracker, versions) == tracker.by_alias(name, "champion-faithful").version
+        story_of_it = [entry for entry in ledger.entries() if entry.action == "promoted"]
+        assert all(after.previous_version == before.version for before, after in itertools.pairwise(story_of_it))
+    ledger.verify()
