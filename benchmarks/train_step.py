@@ -16,8 +16,9 @@ from pathlib import Path
 
 import torch
 
-from components.train.batches import Batch, Objective
+from components.train.batches import Batch
 from components.train.engine import Engine, PlainEngine
+from components.train.objective import Objective
 from components.train.settings import TrainSettings
 from components.train.zero import ZeroEngine, start_processes
 from models.bundle import FrozenParts, load_frozen

@@ -131,6 +131,8 @@ class TrainRun(Record):
     """Mean loss of the first tenth of the steps."""
     loss_last: float
     """Mean loss of the last tenth of the steps."""
+    notes: tuple[str, ...] = ()
+    """What validation decided: which weights these are, why the run ended early."""
 
 
 class MetricSummary(Record):

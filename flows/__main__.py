@@ -141,7 +141,8 @@ def train(context: typer.Context, manifest: Annotated[str, typer.Argument(help="
         options,
         made,
         f"Run {made.run_id}: {made.step} steps, loss {made.loss_first:.4f} -> {made.loss_last:.4f}.\n"
-        f"Next: lucidflux evaluate run:{made.run_id}",
+        + "".join(f"Note: {note}.\n" for note in made.notes)
+        + f"Next: lucidflux evaluate run:{made.run_id}",
     )
 
 

@@ -268,16 +268,19 @@ def draw_pairs(workspace: Workspace, pairs: PairSet) -> PairSet:
         lambda p: p["pairs"].manifest.sha256,
         lambda p: p["workspace"].profile.train,
         lambda p: p["workspace"].base_hashes,
+        lambda p: p["workspace"].profile.sampler if p["workspace"].profile.train.judged else None,
     ),
     **KEEP,  # resumed by its checkpoints, never retried
 )
 def train_adapter(workspace: Workspace, pairs: PairSet) -> TrainRun:
     """Pairs -> adapter and MLflow run."""
     from components.backends import catalog
+    from components.train.job import Validation
     from components.train.run import train
     from flows.tracked import tracked_training
 
-    profile = workspace.profile
+    profile, curated = workspace.profile, pairs.curation.manifest
+    validation = Validation(held_out=curated, sampler=profile.sampler, weights=str(workspace.weights_folder))
     with tracked_training(workspace, pairs) as (run_id, on_event):
         outcome = train(
             workspace.store,
@@ -285,6 +288,7 @@ def train_adapter(workspace: Workspace, pairs: PairSet) -> TrainRun:
             profile.train,
             base=profile.base_folder,
             work=workspace.home / "work",
+            validation=validation,
             on_event=on_event,
             progress=progress.get(),
         )
@@ -298,6 +302,7 @@ def train_adapter(workspace: Workspace, pairs: PairSet) -> TrainRun:
         base=outcome.base,
         loss_first=outcome.loss_first,
         loss_last=outcome.loss_last,
+        notes=outcome.notes,
     )
     return catalog.save(workspace.store, made)
 

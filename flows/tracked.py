@@ -1,17 +1,19 @@
-"""A training seen by MLflow: parameters, data, curves, and how it ended."""
+"""A training seen by MLflow: parameters, data, code, the command that repeats it, and how it ended."""
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from components.errors import SettingsError
 from components.records import PairSet, content_hash
+from flows.settings import Profile, load
+from flows.usage import sampled_usage
+from flows.watched import Watched
 from flows.workspace import Workspace, git_revision
-
-POINTS = 200
-"""Points of a curve, at most twice as many."""
-CURVES = ("loss", "learning_rate", "grad_norm", "samples_per_second", "data_share")
 
 
 @contextmanager
@@ -26,27 +28,52 @@ def tracked_training(workspace: Workspace, pairs: PairSet) -> Iterator[tuple[str
         (run id, listener for the training's events).
     """
     tracker, profile = workspace.tracker, workspace.profile
-    dataset = pairs.curation.dataset
+    dataset, revision = pairs.curation.dataset, git_revision()
     key = content_hash("train", pairs.manifest.sha256, profile.train, workspace.base_hashes)
     tags = {
         "lucidflux.dataset_version": dataset.dvc_md5,
         "lucidflux.pairs_manifest": pairs.manifest.sha256,
         "lucidflux.settings": content_hash(profile),
-        "lucidflux.git_revision": git_revision(),
-        "lucidflux.command": f"lucidflux --profile {profile.name} train {pairs.manifest.sha256[:12]}",
+        "lucidflux.git_revision": revision,
+        "lucidflux.command": command(profile, pairs.manifest.sha256[:12]),
+        "mlflow.source.git.commit": revision.partition("+")[0],
     }
     run_id = tracker.start_run(key, name=f"train-{key[:8]}", settings=profile.model_dump(mode="json"), tags=tags)
     tracker.log_input(run_id, name=dataset.name, digest=dataset.dvc_md5, source=dataset.manifest.uri, context="training")
     tracker.log_input(run_id, name="pairs", digest=pairs.manifest.sha256, source=pairs.manifest.uri, context="training")
-    every = max(1, profile.train.steps // POINTS)
-
-    def listen(event: Mapping[str, Any]) -> None:
-        if event["event"] == "step" and (event["step"] % every == 0 or event["step"] in (1, profile.train.steps)):
-            tracker.log_metrics(run_id, int(event["step"]), {name: event[name] for name in CURVES if event.get(name) is not None})
-
     try:
-        yield run_id, listen
+        with ExitStack() as watching:
+            watching.enter_context(tracker.system_metrics(run_id))
+            watching.enter_context(sampled_usage(lambda step, usage: tracker.log_metrics(run_id, step, usage)))
+            yield run_id, Watched(tracker, run_id, profile.train)
     except BaseException as error:
         tracker.end_run(run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
     tracker.end_run(run_id)
+
+
+def command(profile: Profile, pairs: str) -> str:
+    """The command line that trains with these settings: those of the named profile, and every difference from it."""
+    name = profile.name
+    try:
+        named = load(name)
+    except SettingsError:  # a file of the user's own; written as differences from one that everybody has
+        name = "tiny"
+        named = load(name)
+    usual = leaves(named.model_dump(mode="json", exclude={"name"}))
+    changed = {
+        key: value for key, value in leaves(profile.model_dump(mode="json", exclude={"name"})).items() if value != usual.get(key)
+    }
+    sets = [f"--set {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in changed.items() if value is not None]
+    return " ".join(["lucidflux", "--profile", name, *sets, "train", pairs])
+
+
+def leaves(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as `group.name` -> value."""
+    listed: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            listed |= leaves(value, f"{prefix}{name}.")
+        else:
+            listed[f"{prefix}{name}"] = value
+    return listed

@@ -171,6 +171,10 @@ class FrozenParts:
     @torch.no_grad()
     def decode(self, z_BTD: Tensor, height_px: int, width_px: int) -> Tensor:
         """Packed latent to a picture in about [-1, 1], not clamped."""
+        return self.decode_through(z_BTD, height_px, width_px)
+
+    def decode_through(self, z_BTD: Tensor, height_px: int, width_px: int) -> Tensor:
+        """As `decode`, with gradients to the latent: for losses on pixels."""
         latent = self.config.latent
         code_BCHW = unpack(z_BTD, height_px // latent.token_px, width_px // latent.token_px, latent.packing)
         unscaled_BCHW = (code_BCHW / latent.scale + latent.shift).to(dtype_of(self.autoencoder))

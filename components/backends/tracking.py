@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from components.backends.registry import KEY_TAG, Registry
+
+SYSTEM_SECONDS = 30
+"""Between samples of what the machine does."""
 
 
 class Tracker(Registry):
@@ -97,6 +102,30 @@ class Tracker(Registry):
         """Write a text file of a run, for example `report.html`."""
         with self.asking("keep an artifact"):
             self.client.log_text(run_id, text, name)
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a run, in place of earlier ones of the same names."""
+        with self.asking("set tags"):
+            for name, text in tags.items():
+                self.client.set_tag(run_id, name, text)
+
+    @contextmanager
+    def system_metrics(self, run_id: str) -> Iterator[None]:
+        """Have MLflow log what this machine does while the block runs: processor, memory, disk, network, GPUs it knows.
+
+        It goes on where an earlier process stopped. What it cannot log it says in the log, and the block goes on.
+        """
+        with self.asking("watch the system"):
+            assert self.client is not None  # mlflow is imported with its telemetry off
+            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+            monitor = SystemMetricsMonitor(run_id, SYSTEM_SECONDS, resume_logging=True, tracking_uri=self.uri)
+        logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
+        monitor.start()
+        try:
+            yield
+        finally:
+            monitor.finish()
 
     def end_run(self, run_id: str, status: str = "FINISHED") -> None:
         """Close a run as FINISHED, FAILED or KILLED."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -13,25 +12,16 @@ from typing import Any
 import numpy as np
 
 from components.backends.storage import LocalStorage, Storage
-from components.evaluate.benchmarks import degraded
 from components.evaluate.settings import EvaluateSettings
 from components.imaging import codec, iqa
 from components.imaging.baseline import bilateral
+from components.imaging.benchmarks import degraded, noise_seed
+from components.imaging.held_out import HeldOut, load
 from components.imaging.restorer import Restorer
-from components.records import Progress, content_hash
+from components.records import Progress
 
 METHODS = ("lq", "bilateral", "lrp", "restored")
 """Rows of the table: the input, a filter from every toolbox, the light restorer alone, the model."""
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """One picture to evaluate on."""
-
-    id: str
-    shard: str
-    offset: int
-    length: int
 
 
 @dataclass(frozen=True)
@@ -44,13 +34,6 @@ class Example:
     scores: tuple[dict[str, Any], ...]
     seconds: float
     """What restoring took."""
-
-
-def centre_crop(image_u8: codec.Image, side_px: int) -> codec.Image:
-    """Cut the middle; a shorter side is kept whole."""
-    height, width = image_u8.shape[:2]
-    top, left = max(0, height - side_px) // 2, max(0, width - side_px) // 2
-    return image_u8[top : top + side_px, left : left + side_px]
 
 
 def restore_held_out(
@@ -79,15 +62,10 @@ def restore_held_out(
         for image in held_out:
             key = f"{benchmark}/{image.id}"
             if not done.exists(f"{key}/scores.json"):
-                _one(done, key, _load(store, image, settings.crop_px), restorer, settings)
+                _one(done, key, load(store, image, settings.crop_px), restorer, settings)
             examples.append(_read(done, key))
             progress("evaluate", len(examples), total)
     return examples
-
-
-def _load(store: Storage, image: HeldOut, crop_px: int) -> codec.Image:
-    data = store.read_range(image.shard, image.offset, image.length)
-    return centre_crop(codec.decode(data, limits=codec.STORED).image_u8, crop_px)
 
 
 def _one(done: LocalStorage, key: str, hq_u8: codec.Image, restorer: Restorer, settings: EvaluateSettings) -> None:
@@ -130,8 +108,3 @@ def comes_out_the_same(example: Example, restorer: Restorer, seed: int) -> bool:
     lq_u8, before = (codec.decode(example.pictures[name]).image_u8 for name in ("lq", "restored"))
     again = restorer.restore([lq_u8], seeds=[noise_seed(example.image_id, seed)])[0]
     return bool(np.array_equal(again.restored_u8, before))
-
-
-def noise_seed(image_id: str, seed: int) -> int:
-    """Seed of the sampler's noise: depends on the picture and the run, not on order or batch."""
-    return int.from_bytes(hashlib.sha256(content_hash(image_id, seed).encode()).digest()[:4], "big")

@@ -16,11 +16,10 @@ from typing import Any
 from components.backends import manifest
 from components.backends.report import contact_sheet
 from components.backends.storage import Storage
-from components.errors import SourceError
 from components.evaluate.page import NAMES, report_page
-from components.evaluate.restore_pairs import METHODS, Example, HeldOut, comes_out_the_same, restore_held_out
+from components.evaluate.restore_pairs import METHODS, Example, comes_out_the_same, restore_held_out
 from components.evaluate.settings import EvaluateSettings
-from components.imaging import codec, iqa
+from components.imaging import codec, held_out, iqa
 from components.imaging.restorer import Restorer
 from components.imaging.sampler import SamplerSettings
 from components.records import Curation, EvalReport, MetricSummary, Progress, TrainRun, content_hash, quiet
@@ -54,9 +53,9 @@ def evaluate(  # noqa: PLR0913 (a stage with its places)
         progress: called after each picture.
     """
     restorer = Restorer(base, store.fetch(run.checkpoint), sampler)
-    held_out = _held_out(store, on, settings)
+    pictures = held_out.find(store, on.manifest, settings.images)
     identity = content_hash(OPERATOR, run.checkpoint_sha256, run.base, on.manifest.sha256, settings, sampler)
-    examples = restore_held_out(store, held_out, restorer, settings, work=work / f"evaluate-{identity[:16]}", progress=progress)
+    examples = restore_held_out(store, pictures, restorer, settings, work=work / f"evaluate-{identity[:16]}", progress=progress)
     prefix = f"evaluations/{identity[:16]}"
     for example in examples:
         for name, png in example.pictures.items():
@@ -104,17 +103,6 @@ def summarise(rows: Sequence[dict[str, Any]], settings: EvaluateSettings) -> tup
         for metric in settings.metrics
         if (values := cells[benchmark, method, metric])
     )
-
-
-def _held_out(store: Storage, on: Curation, settings: EvaluateSettings) -> list[HeldOut]:
-    sql = (
-        'select id, shard, "offset", length from rows '
-        "where verdict = 'kept' and split = 'test' and least(width_px, height_px) >= 192 order by id"
-    )
-    rows = manifest.query(store, on.manifest, sql)
-    if not rows:
-        raise SourceError("Expected held-out pictures of at least 192 px a side, the dataset keeps none. Give larger photos.")
-    return [HeldOut(**row) for row in rows[: settings.images]]
 
 
 def _shown(examples: Sequence[Example], settings: EvaluateSettings) -> list[Example]:

@@ -82,6 +82,27 @@ class Restorer:
         self.files = str(base) if adapter is None else f"{base} with {adapter}"
         self.adapter_sha256 = "" if adapter is None else hashlib.sha256(adapter.read_bytes()).hexdigest()
 
+    @classmethod
+    def holding(cls, frozen: bundle.FrozenParts, adapter: Adapter | None, sampler: SamplerSettings) -> Restorer:
+        """One around parts that are in memory already, as a training has them; it has no identity.
+
+        Args:
+            frozen: parts where they can work.
+            adapter: the weights as they are now.
+            sampler: how to sample; its memory mode is not looked at.
+
+        Raises:
+            WeightsError: the sampler does not fit the network.
+        """
+        made = cls.__new__(cls)
+        made.sampler, made.threads, made.batch = sampler, None, 1
+        made.hashes, made.adapter_sha256, made.files = {}, "", "those in memory"
+        try:
+            made.pipeline = Pipeline(frozen, adapter, _sampler(sampler))
+        except ValueError as error:
+            raise WeightsError(str(error)) from error
+        return made
+
     @property
     def identity(self) -> str:
         """Hash of everything that decides a result beside picture and seed."""

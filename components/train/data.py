@@ -119,6 +119,8 @@ class LiveFeatures:
     """Compute in bfloat16; what comes out is float16 and float32 as ever."""
     synthesis: Literal["processor", "device"] = "processor"
     """Where pixels are made; see TrainSettings."""
+    keep_hq: bool = False
+    """Give the HQ too, as hq_u8 (B, 3, H, W)."""
 
     @torch.no_grad()
     def take(self, indices: Sequence[int]) -> Features:
@@ -131,6 +133,8 @@ class LiveFeatures:
             x0_BTD = self.frozen.encode(_floats(hq_u8, device) / 127.5 - 1)
             features_BSE = self.frozen.features(lrp_01.float())
         made = {"lq_u8": lq_u8, "lrp_01": lrp_01, "x0_BTD": x0_BTD.float(), "features_BSE": features_BSE.float()}
+        if self.keep_hq:
+            made["hq_u8"] = hq_u8
         return {name: tensor.cpu().contiguous() for name, tensor in made.items()}
 
 

@@ -3,11 +3,15 @@
 Every event has `event`, one of
 
     phase       phase, done, total                      what it is doing
-    step        step, loss, learning_rate, grad_norm, samples_per_second, data_share, seconds
+    step        step, loss, learning_rate, grad_norm, samples_per_second, data_share, seconds; loss_by_time and
+                count_by_time (see meter), memory_gib, tflops of one process, flops_share where the peak is given
+    validation  step, scores, grid, best, seconds       scores by name, a PNG of LQ, restored and HQ
+    estimate    text, seconds_left, steps_left, device_hours, cost where the price is given
+    spent       seconds                                 by phase, of the first process
     checkpoint  step, name, seconds                     a checkpoint is on disk
     note        text, and figures                       something to know: resumed, control at step 0, what did not move
     error       message                                 why it stops
-    done        step, loss_first, loss_last, resumed_from_step
+    done        step, loss_first, loss_last, resumed_from_step, notes
 """
 
 from __future__ import annotations

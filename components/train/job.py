@@ -9,16 +9,27 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from components.errors import TrainError
+from components.imaging.sampler import SamplerSettings
 from components.records import Manifest, Record, content_hash
 from components.train.settings import TrainSettings
 
-OPERATOR = "train-1"
+OPERATOR = "train-2"
 """Version of the arithmetic; a change of the result changes it."""
 
 JOB_FILE = "job.json"
 ADAPTER_FILE = "adapter.safetensors"
 RESULT_FILE = "result.json"
 BAD_BATCH_FILE = "bad_batch.json"
+
+
+class Validation(Record):
+    """What validation needs beside the settings."""
+
+    held_out: Manifest
+    """Image manifest of the curation that the pairs come from."""
+    sampler: SamplerSettings
+    weights: str = ""
+    """Folder of third-party weights, for metrics that need some."""
 
 
 class Job(Record):
@@ -34,11 +45,13 @@ class Job(Record):
     """File name -> sha256 of the frozen parts."""
     folder: str
     """Where log, checkpoints and results of this run lie."""
+    validation: Validation | None = None
 
     @property
     def identity(self) -> str:
         """Hash of everything that decides the result; checkpoints carry it."""
-        return content_hash(OPERATOR, self.pairs.sha256, self.settings.identity(), self.base_hashes)
+        judge = [self.validation.held_out.sha256, self.validation.sampler] if self.settings.judged and self.validation else []
+        return content_hash(OPERATOR, self.pairs.sha256, self.settings.identity(), self.base_hashes, *judge)
 
     @property
     def path(self) -> Path:
@@ -52,9 +65,12 @@ class Result(Record):
     sha256: str
     """Of adapter.safetensors."""
     step: int
+    """Updates done."""
     loss_first: float
     loss_last: float
     resumed_from_step: int
+    notes: tuple[str, ...] = ()
+    """Which weights these are where they are not those of the last update, and why the run ended early."""
 
 
 def write_text(path: Path, text: str) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Generic
+from typing import Any, Generic
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,10 @@ from components.train.engine import BatchT, Engine, learning_rate
 from components.train.events import Emit, mute
 from components.train.order import Spread
 from components.train.settings import TrainSettings
+
+
+def _go_on(_: Loop[BatchT]) -> bool:
+    return False
 
 
 @dataclass
@@ -29,6 +33,10 @@ class Loop(Generic[BatchT]):
     make: Callable[[range], BatchT]
     """Gives the batch of some samples."""
     emit: Emit = mute
+    watch: Callable[[], Mapping[str, Any]] = dict
+    """Gives more figures of an update; called on every process."""
+    between: Callable[[Loop[BatchT]], bool] = _go_on
+    """Called before the first and after every update, on every process; True ends the run."""
     step: int = 0
     """Updates done."""
     losses: list[float] = field(default_factory=list)
@@ -40,7 +48,7 @@ class Loop(Generic[BatchT]):
             self.average = {name: weight.detach().clone() for name, weight in self.weights.items()}
 
     def run(self, save: Callable[[State], None]) -> None:
-        """Go on to the last step.
+        """Go on to the last step, or until `between` ends it.
 
         Args:
             save: called on every process, every `checkpoint_every_steps` updates and at the end.
@@ -48,9 +56,11 @@ class Loop(Generic[BatchT]):
         Raises:
             BadLoss: loss or gradient is not finite; nothing was saved since.
         """
-        while self.step < self.settings.steps:
+        stopped = self.between(self)
+        while self.step < self.settings.steps and not stopped:
             self._update()
-            if self.step % self.settings.checkpoint_every_steps == 0 or self.step == self.settings.steps:
+            stopped = self.between(self)
+            if self.step % self.settings.checkpoint_every_steps == 0 or self.step == self.settings.steps or stopped:
                 save(self.state())
 
     def _update(self) -> None:
@@ -80,6 +90,7 @@ class Loop(Generic[BatchT]):
             samples_per_second=self.spread.batch_size / seconds,
             data_share=waited / seconds,
             seconds=seconds,
+            **self.watch(),
         )
 
     @torch.no_grad()

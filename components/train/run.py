@@ -9,9 +9,11 @@ from pydantic import ValidationError
 
 from components.backends.storage import Storage, file_sha256
 from components.errors import SettingsError, TrainError, WeightsError
+from components.imaging import iqa
 from components.records import Manifest, Progress, Record, content_hash, quiet
+from components.train import judge
 from components.train.events import Event, OnEvent, unheard
-from components.train.job import ADAPTER_FILE, JOB_FILE, RESULT_FILE, Job, Result, locked, write_text
+from components.train.job import ADAPTER_FILE, JOB_FILE, RESULT_FILE, Job, Result, Validation, locked, write_text
 from components.train.launch import launch
 from components.train.settings import TrainSettings
 from models.files import hashes
@@ -36,17 +38,20 @@ class TrainOutcome(Record):
     """File name -> sha256 of every frozen part."""
     resumed_from_step: int
     """0 for a run that was not interrupted."""
+    notes: tuple[str, ...] = ()
+    """What validation decided, in sentences."""
     seconds: float
     """Of the call that finished the run, start of the processes included."""
 
 
-def train(
+def train(  # noqa: PLR0913 (a stage with its places)
     store: Storage,
     pairs: Manifest,
     settings: TrainSettings,
     *,
     base: Path,
     work: Path,
+    validation: Validation | None = None,
     on_event: OnEvent = unheard,
     progress: Progress = quiet,
 ) -> TrainOutcome:
@@ -58,6 +63,7 @@ def train(
         settings: how.
         base: bundle of the frozen parts.
         work: folder of the job folders; a finished job is recognised in it and costs nothing.
+        validation: where held-out pictures are and how they are restored; only for settings that validate.
         on_event: called with every event (see components.train.events), for tracking.
         progress: called with (phase, done, total); the phase `train` counts updates.
 
@@ -66,7 +72,10 @@ def train(
         WeightsError: a frozen part is missing.
         SettingsError: the settings contradict each other.
     """
-    job = _job(store, pairs, settings, base=base, work=work)
+    job = _job(
+        Job(objects=store.root, pairs=pairs, settings=settings, base=str(base), base_hashes={}, folder="", validation=validation),
+        work,
+    )
     job.path.mkdir(parents=True, exist_ok=True)
     with locked(job.path):
         outcome = _finished(store, job)
@@ -75,16 +84,23 @@ def train(
     return outcome
 
 
-def _job(store: Storage, pairs: Manifest, settings: TrainSettings, *, base: Path, work: Path) -> Job:
+def _job(job: Job, work: Path) -> Job:
+    """The same job with its hashes and its folder."""
+    settings = job.settings
     if settings.engine == "plain" and settings.processes != 1:
         raise SettingsError(
             f"The plain engine is one process, train.processes is {settings.processes}. Set it to 1 or engine to zero2."
         )
+    judge.require(settings)
+    if settings.validate_every_steps:
+        if job.validation is None:
+            raise SettingsError("train.validate_every_steps needs to know the held-out pictures; give `validation`.")
+        for metric in settings.validation_metrics:
+            iqa.ready(metric, Path(job.validation.weights) if job.validation.weights else None)
     try:
-        base_hashes = hashes(base)
+        job = job.model_copy(update={"base_hashes": hashes(Path(job.base))})
     except ValueError as error:
         raise WeightsError(str(error)) from error
-    job = Job(objects=store.root, pairs=pairs, settings=settings, base=str(base), base_hashes=base_hashes, folder="")
     return job.model_copy(update={"folder": str(work.absolute() / f"train-{job.identity[:16]}")})
 
 

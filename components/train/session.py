@@ -11,15 +11,21 @@ import torch
 from components.backends.storage import file_sha256
 from components.errors import TrainError
 from components.records import canonical_json
-from components.train import checkpoint, guards
-from components.train.batches import Batch, Batches, Objective
+from components.train import best, checkpoint, guards
+from components.train.batches import Batch, Batches
 from components.train.checkpoint import State
 from components.train.engine import BadLoss, Engine, PlainEngine
+from components.train.estimate import count_flops
 from components.train.events import Emit
 from components.train.job import ADAPTER_FILE, BAD_BATCH_FILE, RESULT_FILE, Job, Result, write_text
+from components.train.judge import History, notes_of
 from components.train.loop import Loop, ends
+from components.train.meter import Meter
+from components.train.objective import Objective
 from components.train.place import Place, meet
+from components.train.reporter import Reporter
 from components.train.source import drop_features, open_batches
+from components.train.validation import Validator
 from models.bundle import FrozenParts, load_frozen
 from models.config import NetworkConfig
 from models.lucidflux import Adapter
@@ -38,22 +44,29 @@ def train_here(job: Job, emit: Emit) -> None:
         TrainError: a guard refused, or loss or gradient was not finite; names the pairs.
         ValueError: a frozen part is missing or damaged.
     """
-    place = meet(job.settings)
-    emit("phase", phase="frozen parts", done=0, total=1)
-    frozen = load_frozen(Path(job.base), place.device)
-    before = guards.frozen_hash(frozen.modules())
-    torch.manual_seed(job.settings.seed)
-    adapter = Adapter.from_backbone(_network(job, frozen), frozen, silent=job.settings.zero_control_start).train()
-    start = guards.tensor_hashes(adapter.named_parameters())
-    state = _resume(job, adapter, emit)
+    place, report = meet(job.settings), Reporter(emit, job.settings)
+    report("phase", phase="frozen parts", done=0, total=1)
+    with report.phase("frozen parts"):
+        frozen = load_frozen(Path(job.base), place.device)
+        before = guards.frozen_hash(frozen.modules())
+        torch.manual_seed(job.settings.seed)
+        network = _network(job, frozen)
+        adapter = Adapter.from_backbone(network, frozen, silent=job.settings.zero_control_start).train()
+        start = guards.tensor_hashes(adapter.named_parameters())
+        state = _resume(job, adapter, report)
     done = state.step if state else 0
-    batches = open_batches(job, frozen, place, done=done, tick=functools.partial(_features, emit))
-    loop = _loop(job, Objective(adapter, frozen, job.settings), batches, place=place, state=state, emit=emit)
+    with report.phase("features"):
+        batches = open_batches(job, frozen, place, done=done, tick=functools.partial(_features, report))
+    with report.phase("start"):
+        validator = Validator(job, frozen, network, place=place, done=done, emit=report)
+        loop = _loop(job, Objective(adapter, frozen, job.settings, Meter(place)), batches, place=place, state=state, emit=report)
+        loop.between = validator
     _advance(job, loop, place)
     guards.require_frozen(before, guards.frozen_hash(frozen.modules()))
-    _require_training(loop, start, emit)
+    _require_training(loop, start, report)
     if place.first:
-        _finish(job, loop, adapter, resumed=done, emit=emit)
+        report.account()
+        _finish(job, loop, adapter, validator.history, resumed=done, emit=report)
     place.barrier()
 
 
@@ -87,25 +100,37 @@ def _resume(job: Job, adapter: Adapter, emit: Emit) -> State | None:
     return state
 
 
-def _loop(job: Job, objective: Objective, batches: Batches, *, place: Place, state: State | None, emit: Emit) -> Loop[Batch]:
-    if state is None:
-        size = objective.control_size(batches.make(range(job.settings.micro_batch_size)))
-        emit("note", text=f"control at step 0 changes the velocity by {size['control_share']:.2%}", **size)
+def _loop(job: Job, objective: Objective, batches: Batches, *, place: Place, state: State | None, emit: Reporter) -> Loop[Batch]:
+    step = state.step if state else 0
+    spread, device = place.spread(job.settings), place.device
+    emit.begin(step)
+    if place.first and step < job.settings.steps:
+        first = batches.make(spread.micro_batches(step)[0])
+        if state is None:
+            size = objective.control_size(first)
+            emit("note", text=f"control at step 0 changes the velocity by {size['control_share']:.2%}", **size)
+        emit.flops = count_flops(objective, first)
+        emit("note", text=_arithmetic(job, emit.flops), flops_per_update=emit.flops * job.settings.accumulation * place.processes)
     engine = _engine(job, objective)
     if state is not None:
         engine.load_optimizer_state(state.optimizer)
-    device = place.device
     return Loop(
         engine=engine,
         weights=dict(objective.adapter.named_parameters()),
         settings=job.settings,
-        spread=place.spread(job.settings),
+        spread=spread,
         make=batches.make,
         emit=emit,
-        step=state.step if state else 0,
+        watch=objective.listener.take if objective.listener else dict,
+        step=step,
         losses=state.losses if state else [],
         average={name: mean.to(device) for name, mean in state.average.items()} if state and place.first else {},
     )
+
+
+def _arithmetic(job: Job, flops: int) -> str:
+    each = flops / job.settings.micro_batch_size / 1e12
+    return f"{each:.4g} TFLOP per pair, forward and backward, without the frozen parts before the network and the optimiser"
 
 
 def _engine(job: Job, objective: Objective) -> Engine[Batch]:
@@ -136,12 +161,23 @@ def _advance(job: Job, loop: Loop[Batch], place: Place) -> None:
         ) from error
 
 
-def _finish(job: Job, loop: Loop[Batch], adapter: Adapter, *, resumed: int, emit: Emit) -> None:
-    loop.settle()
-    path = job.path / ADAPTER_FILE
-    adapter.save(path)
+def _finish(job: Job, loop: Loop[Batch], adapter: Adapter, history: History, *, resumed: int, emit: Emit) -> None:
+    path, chosen = job.path / ADAPTER_FILE, history.best if job.settings.keep_best else None
+    if chosen is None:
+        loop.settle()
+        adapter.save(path)
+    else:
+        best.take(job.path, chosen.step, path)
     first, last = ends(loop.losses)
-    result = Result(sha256=file_sha256(path), step=loop.step, loss_first=first, loss_last=last, resumed_from_step=resumed)
+    result = Result(
+        sha256=file_sha256(path),
+        step=loop.step,
+        loss_first=first,
+        loss_last=last,
+        resumed_from_step=resumed,
+        notes=notes_of(history, job.settings, ended_at=loop.step),
+    )
     write_text(job.path / RESULT_FILE, result.model_dump_json())
+    best.drop_all(job.path)
     drop_features(job)
     emit("done", **result.model_dump())

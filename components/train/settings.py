@@ -10,6 +10,21 @@ from components.records import Settings
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+SPREAD = ("micro_batch_size", "accumulation", "processes", "threads_per_process", "checkpoint_every_steps", "cache")
+"""How the work is spread over processes and time."""
+SHOWN = ("peak_tflops", "price_per_hour")
+"""What only figures for people depend on."""
+VALIDATION = (
+    "validate_every_steps",
+    "validation_images",
+    "validation_benchmarks",
+    "validation_metrics",
+    "validation_crop_px",
+    "best_metric",
+    "keep_best",
+    "early_stop_patience",
+)
+"""What changes the result only where validation is the judge."""
 
 
 class TrainSettings(Settings):
@@ -45,8 +60,19 @@ class TrainSettings(Settings):
     """Of the products; the trained weights and their optimiser are always float32 (released: likewise)."""
     frozen_precision: Literal["fp32", "bf16"] = "fp32"
     """Of what LRP, latents and image features are computed with (released: float32 restorer and autoencoder)."""
-    time_sampling: Literal["restoration", "balanced", "uniform", "released"] = "released"
+    time_sampling: Literal["restoration", "balanced", "logit_normal", "uniform", "released"] = "released"
     """Distribution of the flow time, see models.objective.sample_time; the paper states none."""
+    time_mean: float = 0.0
+    """Of the normal inside `logit_normal`; above 0 leans towards noise."""
+    time_std: Annotated[float, Field(gt=0)] = 1.0
+    """Its deviation."""
+    time_shift: Literal["none", "tokens", "released"] = "none"
+    """Bends the times towards noise by the crop's size, as the sampler's schedule is bent; see SamplerSettings.shift."""
+    pixel_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Of the mean absolute error, in [-1, 1], of what one step from x_t decodes to; 0 leaves it out (paper, released). It takes
+    a pass through the autoencoder and back in every forward pass."""
+    gradient_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Likewise, of the error of neighbouring pixels' differences: edges and texture."""
     guidance: float = 1.0
     """Guidance input in training (released: 1.0)."""
     variant: Literal["paper", "released"] = "paper"
@@ -74,6 +100,37 @@ class TrainSettings(Settings):
     """Where LRP, latent and image features of a pair stay. `memory` and `disk` make them once before the first step, for
     about 20 bytes per pixel and pair; `disk` also keeps them for a resumed run, and deletes them at the end."""
 
+    validate_every_steps: Annotated[int, Field(ge=0)] = 0
+    """Updates between validations on held-out pictures; 0 for none. The last update is validated too."""
+    validation_images: Positive = 8
+    """Held-out pictures, last by id: the evaluation takes the first ones."""
+    validation_benchmarks: Annotated[tuple[str, ...], Field(min_length=1)] = ("moderate", "heavy")
+    """Names in imaging.benchmarks.BENCHMARKS; each degrades every picture in its own, frozen way."""
+    validation_metrics: Annotated[tuple[str, ...], Field(min_length=1)] = ("psnr", "ssim", "piqe")
+    """Names in imaging.iqa.METRICS; those without weights need no file."""
+    validation_crop_px: Annotated[int, Field(ge=192)] = 256
+    """Side of the centre crop that is restored and scored; a smaller picture is used whole."""
+    best_metric: str = "val.heavy.psnr"
+    """`val.<benchmark>.<metric>`; what `keep_best` and `early_stop_patience` judge by."""
+    keep_best: bool = False
+    """Give out the weights of the best validation in place of the last or averaged ones."""
+    early_stop_patience: Annotated[int, Field(ge=0)] = 0
+    """Validations in a row that may be no better than the best before the run ends; 0 never ends it."""
+    peak_tflops: Annotated[float, Field(ge=0)] = 0.0
+    """What one device can do, for the share that the network's products use of it; 0 is unknown."""
+    price_per_hour: Annotated[float, Field(ge=0)] = 0.0
+    """Of one process and its device, in any currency; 0 shows no cost."""
+
+    @property
+    def judged(self) -> bool:
+        """Validation decides what the run gives out or when it ends."""
+        return self.keep_best or self.early_stop_patience > 0
+
+    @property
+    def sees_hq(self) -> bool:
+        """The loss looks at pixels, not only at latents."""
+        return self.pixel_weight > 0 or self.gradient_weight > 0
+
     @property
     def batch_size(self) -> int:
         """Pairs per update over all processes."""
@@ -81,5 +138,5 @@ class TrainSettings(Settings):
 
     def identity(self) -> dict[str, Any]:
         """What decides the result, apart from rounding: how the batch is spread over processes does not belong to it."""
-        spread = {"micro_batch_size", "accumulation", "processes", "threads_per_process", "checkpoint_every_steps", "cache"}
-        return {**self.model_dump(mode="json", exclude=spread), "batch_size": self.batch_size}
+        kept = self.model_dump(mode="json", exclude={*SPREAD, *SHOWN, *(() if self.judged else VALIDATION)})
+        return {**kept, "batch_size": self.batch_size}

@@ -35,7 +35,7 @@ def open_batches(job: Job, frozen: FrozenParts, place: Place, *, done: int, tick
     store = open_storage(job.objects, cache=job.path / "objects")
     rows = manifest.rows(store, job.pairs)
     pixels = PairPixels(store, rows, crop_px=settings.crop_px)
-    live = LiveFeatures(pixels, frozen, settings.frozen_precision == "bf16", settings.synthesis)
+    live = LiveFeatures(pixels, frozen, settings.frozen_precision == "bf16", settings.synthesis, settings.sees_hq)
 
     def needed(samples: Iterable[int]) -> list[int]:
         return sorted({pair_of(settings.seed, sample, len(rows)) for sample in samples})
@@ -47,7 +47,7 @@ def open_batches(job: Job, frozen: FrozenParts, place: Place, *, done: int, tick
         features = data.keep_in_memory(live, needed(own), batch=FEATURE_BATCH, tick=tick)
     if settings.cache == "disk":
         every = needed(range(settings.steps * settings.batch_size))
-        made_with = (job.base_hashes, settings.frozen_precision, settings.synthesis)
+        made_with = (job.base_hashes, settings.frozen_precision, settings.synthesis, settings.sees_hq)
         folder = job.path / f"features-{content_hash(data.OPERATOR, job.pairs.sha256, *made_with, every)[:16]}"
         data.write_chunks(live, every, folder, batch=FEATURE_BATCH, share=(place.rank, place.processes), tick=tick)
         place.barrier()

@@ -49,9 +49,10 @@ def running(options: Options) -> Iterator[Workspace]:
     try:
         workspace = open_workspace(**options.arguments)
         with options.terminal.showing() as report:
-            from flows.progress import progress
+            from flows.progress import progress, say
 
             progress.set(report)
+            say.set(options.terminal.say)
             yield workspace
     except LucidfluxError as error:
         options.terminal.say(f"{type(error).__name__}: {error}")

@@ -5,6 +5,7 @@ not in the weights folder is refused before pyiqa is asked. Describing a metric 
 """
 
 from components.imaging.iqa.identity import operator, versions
+from components.imaging.iqa.interval import bootstrap
 from components.imaging.iqa.loading import ensure_pkg_resources
 from components.imaging.iqa.metrics import LICENCE, METRICS, MetricInfo, info, stands_in
 from components.imaging.iqa.scoring import Scorer, score, stream
@@ -15,6 +16,7 @@ __all__ = [
     "METRICS",
     "MetricInfo",
     "Scorer",
+    "bootstrap",
     "ensure_pkg_resources",
     "info",
     "operator",

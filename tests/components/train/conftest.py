@@ -78,3 +78,20 @@ def small_pairs(small_store: LocalStorage) -> Manifest:
         shard += data
     small_store.put("shards/one.tar", shard)
     return manifest.write(small_store, "pairs", rows)
+
+
+@pytest.fixture(scope="session")
+def small_held_out(small_store: LocalStorage) -> Manifest:
+    """Image manifest with three held-out pictures, soft and grainy."""
+    rows, shard = [], b""
+    for number in range(3):
+        random = np.random.default_rng(50 + number)
+        coarse = np.kron(random.integers(0, 256, (7, 7, 3)), np.ones((28, 28, 1)))
+        image_u8 = (coarse + random.normal(0, 6, coarse.shape)).clip(0, 255).astype(np.uint8)
+        data = codec.encode_png(image_u8)
+        row = {"id": f"held-{number}", "origin": f"{number}.png", "shard": "shards/held.tar", "offset": len(shard)}
+        row |= {"length": len(data), "width_px": 196, "height_px": 196, "split": "test", "verdict": "kept"}
+        rows.append(row)
+        shard += data
+    small_store.put("shards/held.tar", shard)
+    return manifest.write(small_store, "images", rows)

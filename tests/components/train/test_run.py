@@ -57,17 +57,20 @@ def changed(run, tmp_path, **settings):
     return Run(run.store, run.pairs, run.base, tmp_path, run.settings.model_copy(update=settings))
 
 
-def in_its_own_process(run, work, settings=None):
+def in_its_own_process(run, work, settings=None, validation=None):
     """Start `train` in a new process, as a flow would; events come on its standard output."""
     text = (
         "import json, sys\nfrom pathlib import Path\nfrom components.backends.storage import LocalStorage\n"
         "from components.records import Manifest\nfrom components.train.run import train\n"
         "from components.train.settings import TrainSettings\n"
-        "root, pairs, settings, base, work = sys.argv[1:]\n"
+        "from components.train.job import Validation\n"
+        "root, pairs, settings, base, work, validation = sys.argv[1:]\n"
         "train(LocalStorage(root), Manifest.model_validate_json(pairs), TrainSettings.model_validate_json(settings),"
-        " base=Path(base), work=Path(work), on_event=lambda event: print(json.dumps(event), flush=True))"
+        " base=Path(base), work=Path(work), validation=Validation.model_validate_json(validation) if validation else None,"
+        " on_event=lambda event: print(json.dumps(event), flush=True))"
     )
     arguments = [run.store.root, run.pairs.model_dump_json(), (settings or run.settings).model_dump_json(), run.base, work]
+    arguments.append(validation.model_dump_json() if validation else "")
     return subprocess.Popen([sys.executable, "-c", text, *map(str, arguments)], stdout=subprocess.PIPE, cwd=REPOSITORY)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 from components.errors import lookup
 from components.imaging import codec
 from components.imaging.degrade import recipe
+from components.records import content_hash
 
 BENCHMARKS: Mapping[str, str] = {"moderate": "moderate", "heavy": "heavy"}
 """Benchmark -> degradation preset; the presets are pinned by hash in their tests."""
@@ -19,7 +21,7 @@ def degraded(benchmark: str, image_id: str, hq_u8: codec.Image, *, seed: int) ->
         benchmark: name in BENCHMARKS.
         image_id: id of the picture; decides, with the seed, what is drawn.
         hq_u8: (H, W, 3) uint8, used whole.
-        seed: of the evaluation.
+        seed: of the evaluation or validation.
 
     Returns:
         (hq_u8, lq_u8) of equal size.
@@ -27,3 +29,8 @@ def degraded(benchmark: str, image_id: str, hq_u8: codec.Image, *, seed: int) ->
     settings = recipe.preset(lookup(BENCHMARKS, benchmark, kind="benchmark"))
     drawn = recipe.draw(seed, image_id, 0, settings)
     return recipe.apply(hq_u8, drawn)
+
+
+def noise_seed(image_id: str, seed: int) -> int:
+    """Seed of the sampler's noise: depends on the picture and the run, not on order or batch."""
+    return int.from_bytes(hashlib.sha256(content_hash(image_id, seed).encode()).digest()[:4], "big")
