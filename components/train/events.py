@@ -4,7 +4,8 @@ Every event has `event`, one of
 
     phase       phase, done, total                      what it is doing
     step        step, loss, learning_rate, grad_norm, samples_per_second, data_share, seconds
-    checkpoint  step, name, seconds                     a checkpoint is on disk
+    checkpoint  step, name, seconds, held_seconds       a checkpoint is on disk; `held_seconds` training stood still for it
+    copy        step, seconds                           a checkpoint is in the object store too
     note        text, and figures                       something to know: resumed, control at step 0, what did not move
     error       message                                 why it stops
     done        step, loss_first, loss_last, resumed_from_step
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -39,9 +41,11 @@ def take_stdout() -> Emit:
     """
     channel = os.dup(1)
     os.dup2(2, 1)
+    one_at_a_time = threading.Lock()
 
     def emit(event: str, **values: Any) -> None:
-        os.write(channel, json.dumps({"event": event, **values}).encode() + b"\n")
+        with one_at_a_time:
+            os.write(channel, json.dumps({"event": event, **values}).encode() + b"\n")
 
     return emit
 

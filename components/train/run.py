@@ -8,11 +8,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from components.backends.storage import Storage, file_sha256
-from components.errors import SettingsError, TrainError, WeightsError
+from components.errors import TrainError, WeightsError
 from components.records import Manifest, Progress, Record, content_hash, quiet
 from components.train.events import Event, OnEvent, unheard
 from components.train.job import ADAPTER_FILE, JOB_FILE, RESULT_FILE, Job, Result, locked, write_text
 from components.train.launch import launch
+from components.train.nodes import node_rank, require_consistent
 from components.train.settings import TrainSettings
 from models.files import hashes
 
@@ -76,16 +77,15 @@ def train(
 
 
 def _job(store: Storage, pairs: Manifest, settings: TrainSettings, *, base: Path, work: Path) -> Job:
-    if settings.engine == "plain" and settings.processes != 1:
-        raise SettingsError(
-            f"The plain engine is one process, train.processes is {settings.processes}. Set it to 1 or engine to zero2."
-        )
+    require_consistent(settings)
     try:
         base_hashes = hashes(base)
     except ValueError as error:
         raise WeightsError(str(error)) from error
     job = Job(objects=store.root, pairs=pairs, settings=settings, base=str(base), base_hashes=base_hashes, folder="")
-    return job.model_copy(update={"folder": str(work.absolute() / f"train-{job.identity[:16]}")})
+    # machines may share the work folder
+    node = f"-node{rank}" if (rank := node_rank(settings)) else ""
+    return job.model_copy(update={"folder": str(work.absolute() / f"train-{job.identity[:16]}{node}")})
 
 
 def _finished(store: Storage, job: Job) -> TrainOutcome | None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-import time
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from components.backends.storage import file_sha256
 from components.errors import TrainError
 from components.records import canonical_json
-from components.train import checkpoint, guards
+from components.train import guards
 from components.train.batches import Batch, Batches, Objective
 from components.train.checkpoint import State
 from components.train.engine import BadLoss, Engine, PlainEngine
@@ -19,7 +19,9 @@ from components.train.events import Emit
 from components.train.job import ADAPTER_FILE, BAD_BATCH_FILE, RESULT_FILE, Job, Result, write_text
 from components.train.loop import Loop, ends
 from components.train.place import Place, meet
+from components.train.resume import resume
 from components.train.source import drop_features, open_batches
+from components.train.writer import CheckpointWriter
 from models.bundle import FrozenParts, load_frozen
 from models.config import NetworkConfig
 from models.lucidflux import Adapter
@@ -39,20 +41,23 @@ def train_here(job: Job, emit: Emit) -> None:
         ValueError: a frozen part is missing or damaged.
     """
     place = meet(job.settings)
+    place.require_same(job)
     emit("phase", phase="frozen parts", done=0, total=1)
     frozen = load_frozen(Path(job.base), place.device)
     before = guards.frozen_hash(frozen.modules())
     torch.manual_seed(job.settings.seed)
     adapter = Adapter.from_backbone(_network(job, frozen), frozen, silent=job.settings.zero_control_start).train()
     start = guards.tensor_hashes(adapter.named_parameters())
-    state = _resume(job, adapter, emit)
+    state = _resume(job, adapter, place, emit)
     done = state.step if state else 0
     batches = open_batches(job, frozen, place, done=done, tick=functools.partial(_features, emit))
     loop = _loop(job, Objective(adapter, frozen, job.settings), batches, place=place, state=state, emit=emit)
     _advance(job, loop, place)
     guards.require_frozen(before, guards.frozen_hash(frozen.modules()))
     _require_training(loop, start, emit)
-    if place.first:
+    loop.settle()
+    place.spread_weights(loop.weights.values())
+    if place.local_rank == 0:
         _finish(job, loop, adapter, resumed=done, emit=emit)
     place.barrier()
 
@@ -73,11 +78,11 @@ def _features(emit: Emit, done: int, total: int) -> None:
     emit("phase", phase="features", done=done, total=total)
 
 
-def _resume(job: Job, adapter: Adapter, emit: Emit) -> State | None:
+def _resume(job: Job, adapter: Adapter, place: Place, emit: Emit) -> State | None:
     def refused(name: str, why: str) -> None:
         emit("note", text=f"the checkpoint {name} is passed over: {why}")
 
-    state = checkpoint.newest(job.path / "checkpoints", job.identity, refused)
+    state = resume(job, place, refused)
     if state is None:
         return None
     with torch.no_grad():
@@ -117,15 +122,15 @@ def _engine(job: Job, objective: Objective) -> Engine[Batch]:
 
 
 def _advance(job: Job, loop: Loop[Batch], place: Place) -> None:
+    writer = CheckpointWriter(job, loop.emit)
+
     def save(state: State) -> None:
-        started = time.monotonic()
         if place.first:
-            path = checkpoint.write(job.path / "checkpoints", state, job.identity)
-            loop.emit("checkpoint", step=state.step, name=path.name, seconds=time.monotonic() - started)
-        place.barrier()
+            writer.save(state)
 
     try:
-        loop.run(save)
+        with writer:
+            loop.run(save, writer.check)
     except BadLoss as error:
         bad = {"step": loop.step, "pairs": list(error.pairs), "reason": str(error)}
         write_text(job.path / BAD_BATCH_FILE, canonical_json(bad))
@@ -137,9 +142,11 @@ def _advance(job: Job, loop: Loop[Batch], place: Place) -> None:
 
 
 def _finish(job: Job, loop: Loop[Batch], adapter: Adapter, *, resumed: int, emit: Emit) -> None:
-    loop.settle()
     path = job.path / ADAPTER_FILE
-    adapter.save(path)
+    try:
+        adapter.save(path)
+    except (OSError, SafetensorError) as error:
+        raise TrainError(f"Cannot write {path}: {error}. Free space; the same command goes on from the last step.") from error
     first, last = ends(loop.losses)
     result = Result(sha256=file_sha256(path), step=loop.step, loss_first=first, loss_last=last, resumed_from_step=resumed)
     write_text(job.path / RESULT_FILE, result.model_dump_json())
