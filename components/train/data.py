@@ -85,7 +85,7 @@ class PairPixels:
             shard = row.get("pixels") or row["shard"]
             raise TrainError(
                 f"Cannot make the pair {row['id'][:12]} of picture {row['hq_id'][:12]} from {shard}: {error} Bring the shard "
-                "back from a copy of the object store, or delete it and run the stage that made it; the same command then goes on "
+                "back from a copy of the object store, or delete it and run the stage that made it; the same command goes on "
                 "from the last checkpoint."
             ) from error
 

@@ -110,6 +110,8 @@ def test_a_missing_part_and_contradicting_settings_are_refused(small_store, smal
 
 def test_the_spread_over_processes_does_not_name_the_job():
     two = SETTINGS.model_copy(update={"processes": 2, "accumulation": 1, "cache": "none"})
+    apart = {"nodes": 2, "rendezvous": "head:1", "keep_checkpoints": 5, "keep_every_steps": 100, "checkpoint_store": True}
+    assert two.model_copy(update=apart).identity() == SETTINGS.identity()
     assert two.identity() == SETTINGS.identity()
     assert SETTINGS.model_copy(update={"seed": 1}).identity() != SETTINGS.identity()
     assert SETTINGS.model_copy(update={"accumulation": 4}).identity() != SETTINGS.identity()
