@@ -120,6 +120,10 @@ class S3Storage:
             if _code(error) != "NoSuchUpload" or self.size(key) != size:
                 raise
 
+    def delete(self, key: str) -> None:
+        """See Storage.delete; S3 itself is content when nothing is there."""
+        self._writing(key, partial(self.client.delete_object, **self._place(key)))
+
     def exists(self, key: str) -> bool:
         """See Storage.exists."""
         try:

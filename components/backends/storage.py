@@ -56,6 +56,9 @@ class Storage(Protocol):
     def put_file(self, key: str, path: Path) -> str:
         """Copy a local file in, atomically, and give its key back."""
 
+    def delete(self, key: str) -> None:
+        """Remove the object; one that is not there is no error."""
+
     def exists(self, key: str) -> bool:
         """Say whether the object is there."""
 
@@ -146,6 +149,13 @@ class LocalStorage:
     def replacing(self, key: str) -> Replacing:
         """Give a path to write to; the file takes the object's place when the block ends well."""
         return Replacing(self._path(key))
+
+    def delete(self, key: str) -> None:
+        """See Storage.delete."""
+        try:
+            self._path(key).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"Cannot delete '{key}' below {self.root}: {error.strerror}.") from error
 
     def exists(self, key: str) -> bool:
         """See Storage.exists."""

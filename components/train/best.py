@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
 
 from components.errors import TrainError
 from models.lucidflux import Adapter
@@ -36,8 +40,13 @@ def drop_old(folder: Path) -> None:
         path.unlink()
 
 
-def take(folder: Path, step: int, target: Path) -> None:
-    """Make the weights of one update the adapter of the run.
+def take(folder: Path, step: int, weights: Mapping[str, Tensor]) -> None:
+    """Put the weights of one update in the place of the last ones.
+
+    Args:
+        folder: of the run.
+        step: the update.
+        weights: parameter name -> tensor that is filled.
 
     Raises:
         TrainError: they are gone.
@@ -48,9 +57,10 @@ def take(folder: Path, step: int, target: Path) -> None:
             f"Expected the weights of the best validation in {path}, they are gone. Delete {folder} and train again, or set "
             "train.keep_best = false."
         )
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    shutil.copyfile(path, partial)
-    partial.replace(target)
+    kept = load_file(path)
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.copy_(kept[name])
 
 
 def drop_all(folder: Path) -> None:

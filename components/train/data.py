@@ -9,7 +9,8 @@ Shapes: B batch, T tokens, D values per token, S semantic tokens, E feature widt
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from components.backends.storage import Storage
-from components.errors import TrainError
+from components.errors import DecodeError, StorageError, TrainError
 from components.imaging import codec
 from components.imaging.degrade import recipe
 from components.imaging.degrade.batch import apply_batch
@@ -71,6 +72,24 @@ class PairPixels:
         self._decode = lru_cache(maxsize=DECODED)(self._read)
 
     def _pair(self, index: int) -> tuple[codec.Image, codec.Image]:
+        with self._explained(index):
+            return self._sides(index)
+
+    @contextmanager
+    def _explained(self, index: int) -> Iterator[None]:
+        """Say which pair it is whose picture cannot be read."""
+        try:
+            yield
+        except (DecodeError, StorageError) as error:
+            row = self.rows[index]
+            shard = row.get("pixels") or row["shard"]
+            raise TrainError(
+                f"Cannot make the pair {row['id'][:12]} of picture {row['hq_id'][:12]} from {shard}: {error} Bring the shard "
+                "back from a copy of the object store, or delete it and run the stage that made it; the same command goes on "
+                "from the last checkpoint."
+            ) from error
+
+    def _sides(self, index: int) -> tuple[codec.Image, codec.Image]:
         row = self.rows[index]
         if row.get("pixels"):
             hq, lq = ((row["pixels"], row[f"{side}_offset"], row[f"{side}_length"]) for side in ("hq", "lq"))
@@ -98,7 +117,10 @@ class PairPixels:
         if any(row.get("pixels") for row in rows):
             hq_u8, lq_u8 = self.make(indices)
             return hq_u8.to(device), lq_u8.to(device)
-        hq = [self._decode(row["shard"], row["offset"], row["length"]) for row in rows]
+        hq = []
+        for index, row in zip(indices, rows, strict=True):
+            with self._explained(index):
+                hq.append(self._decode(row["shard"], row["offset"], row["length"]))
         return apply_batch(hq, [self.recipes[index] for index in indices], device)
 
 

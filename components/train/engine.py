@@ -52,7 +52,7 @@ class Engine(Protocol[BatchT_contra]):
         """
 
     def optimizer_state(self) -> dict[str, Tensor]:
-        """Full state as `<key>/<parameter>`; every process must call it, and all get it."""
+        """Full state as `<key>/<parameter>`, the caller's own, on the processor; every process must call it, and all get it."""
 
     def load_optimizer_state(self, state: dict[str, Tensor]) -> None:
         """Take a state that `optimizer_state` gave, from any number of processes."""
@@ -145,7 +145,7 @@ class PlainEngine(Generic[BatchT]):
     def optimizer_state(self) -> dict[str, Tensor]:
         """See Engine."""
         return {
-            f"{key}/{name}": torch.as_tensor(value).detach().cpu()
+            f"{key}/{name}": torch.as_tensor(value).detach().to("cpu", copy=True)
             for name, parameter in self.named.items()
             for key, value in self.optimizer.state.get(parameter, {}).items()
         }

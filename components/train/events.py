@@ -8,7 +8,8 @@ Every event has `event`, one of
     validation  step, scores, grid, best, seconds       scores by name, a PNG of LQ, restored and HQ
     estimate    text, seconds_left, steps_left, device_hours, cost where the price is given
     spent       seconds                                 by phase, of the first process
-    checkpoint  step, name, seconds                     a checkpoint is on disk
+    checkpoint  step, name, seconds, held_seconds       a checkpoint is on disk; `held_seconds` training stood still for it
+    copy        step, seconds                           a checkpoint is in the object store too
     note        text, and figures                       something to know: resumed, control at step 0, what did not move
     error       message                                 why it stops
     done        step, loss_first, loss_last, resumed_from_step, notes
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -43,9 +45,11 @@ def take_stdout() -> Emit:
     """
     channel = os.dup(1)
     os.dup2(2, 1)
+    one_at_a_time = threading.Lock()
 
     def emit(event: str, **values: Any) -> None:
-        os.write(channel, json.dumps({"event": event, **values}).encode() + b"\n")
+        with one_at_a_time:
+            os.write(channel, json.dumps({"event": event, **values}).encode() + b"\n")
 
     return emit
 

@@ -20,6 +20,8 @@ JOB_FILE = "job.json"
 ADAPTER_FILE = "adapter.safetensors"
 RESULT_FILE = "result.json"
 BAD_BATCH_FILE = "bad_batch.json"
+CHECKPOINTS = "checkpoints"
+"""Folder of a run's checkpoints."""
 
 
 class Validation(Record):
@@ -74,13 +76,21 @@ class Result(Record):
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file that is whole or absent."""
+    """Write a file that is whole or absent.
+
+    Raises:
+        TrainError: the disk does not take it.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise TrainError(f"Cannot write {path}: {error.strerror}. Free space; the same command goes on.") from error
 
 
 @contextmanager

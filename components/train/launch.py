@@ -11,6 +11,7 @@ from pathlib import Path
 
 from components.errors import TrainError
 from components.train.events import OnEvent, parse
+from components.train.nodes import torchrun_arguments
 from components.train.settings import TrainSettings
 
 LOG = "worker.log"
@@ -24,13 +25,14 @@ def command(job_file: Path, settings: TrainSettings) -> list[str]:
     worker = ["components.train.worker", str(job_file)]
     if settings.engine == "plain":
         return [sys.executable, "-m", *worker]
-    torchrun = ["--standalone", "--nproc_per_node", str(settings.processes), "--module", *worker]
+    torchrun = [*torchrun_arguments(settings), "--module", *worker]
     return [sys.executable, "-m", "components.train.launcher", str(os.getpid()), *torchrun]
 
 
 def environment(settings: TrainSettings) -> dict[str, str]:
     """Environment of the training processes: the own one with additions."""
-    threads = settings.threads_per_process or max(1, (os.cpu_count() or 1) // settings.processes)
+    here = settings.processes // settings.nodes
+    threads = settings.threads_per_process or max(1, (os.cpu_count() or 1) // here)
     paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         # threads that spin while they wait make an update ten times slower when anything else runs on the machine

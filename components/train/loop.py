@@ -21,6 +21,10 @@ def _go_on(_: Loop[BatchT]) -> bool:
     return False
 
 
+def _unchecked() -> None:
+    """Let a run go on."""
+
+
 @dataclass
 class Loop(Generic[BatchT]):
     """One run in one process."""
@@ -47,17 +51,19 @@ class Loop(Generic[BatchT]):
         if self.settings.ema_decay and self.spread.rank == 0 and not self.average:
             self.average = {name: weight.detach().clone() for name, weight in self.weights.items()}
 
-    def run(self, save: Callable[[State], None]) -> None:
+    def run(self, save: Callable[[State], None], check: Callable[[], None] = _unchecked) -> None:
         """Go on to the last step, or until `between` ends it.
 
         Args:
             save: called on every process, every `checkpoint_every_steps` updates and at the end.
+            check: called before every update; raises to stop the run.
 
         Raises:
             BadLoss: loss or gradient is not finite; nothing was saved since.
         """
         stopped = self.between(self)
         while self.step < self.settings.steps and not stopped:
+            check()
             self._update()
             stopped = self.between(self)
             if self.step % self.settings.checkpoint_every_steps == 0 or self.step == self.settings.steps or stopped:

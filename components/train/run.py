@@ -15,6 +15,7 @@ from components.train import judge
 from components.train.events import Event, OnEvent, unheard
 from components.train.job import ADAPTER_FILE, JOB_FILE, RESULT_FILE, Job, Result, Validation, locked, write_text
 from components.train.launch import launch
+from components.train.nodes import node_rank, require_consistent
 from components.train.settings import TrainSettings
 from models.files import hashes
 
@@ -87,10 +88,7 @@ def train(  # noqa: PLR0913 (a stage with its places)
 def _job(job: Job, work: Path) -> Job:
     """The same job with its hashes and its folder."""
     settings = job.settings
-    if settings.engine == "plain" and settings.processes != 1:
-        raise SettingsError(
-            f"The plain engine is one process, train.processes is {settings.processes}. Set it to 1 or engine to zero2."
-        )
+    require_consistent(settings)
     judge.require(settings)
     if settings.validate_every_steps:
         if job.validation is None:
@@ -101,7 +99,9 @@ def _job(job: Job, work: Path) -> Job:
         job = job.model_copy(update={"base_hashes": hashes(Path(job.base))})
     except ValueError as error:
         raise WeightsError(str(error)) from error
-    return job.model_copy(update={"folder": str(work.absolute() / f"train-{job.identity[:16]}")})
+    # machines may share the work folder
+    node = f"-node{rank}" if (rank := node_rank(settings)) else ""
+    return job.model_copy(update={"folder": str(work.absolute() / f"train-{job.identity[:16]}{node}")})
 
 
 def _finished(store: Storage, job: Job) -> TrainOutcome | None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-import time
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from components.backends.storage import file_sha256
 from components.errors import TrainError
 from components.records import canonical_json
-from components.train import best, checkpoint, guards
+from components.train import best, guards
 from components.train.batches import Batch, Batches
 from components.train.checkpoint import State
 from components.train.engine import BadLoss, Engine, PlainEngine
@@ -24,8 +24,10 @@ from components.train.meter import Meter
 from components.train.objective import Objective
 from components.train.place import Place, meet
 from components.train.reporter import Reporter
+from components.train.resume import resume
 from components.train.source import drop_features, open_batches
 from components.train.validation import Validator
+from components.train.writer import CheckpointWriter
 from models.bundle import FrozenParts, load_frozen
 from models.config import NetworkConfig
 from models.lucidflux import Adapter
@@ -45,6 +47,7 @@ def train_here(job: Job, emit: Emit) -> None:
         ValueError: a frozen part is missing or damaged.
     """
     place, report = meet(job.settings), Reporter(emit, job.settings)
+    place.require_same(job)
     report("phase", phase="frozen parts", done=0, total=1)
     with report.phase("frozen parts"):
         frozen = load_frozen(Path(job.base), place.device)
@@ -53,7 +56,7 @@ def train_here(job: Job, emit: Emit) -> None:
         network = _network(job, frozen)
         adapter = Adapter.from_backbone(network, frozen, silent=job.settings.zero_control_start).train()
         start = guards.tensor_hashes(adapter.named_parameters())
-        state = _resume(job, adapter, report)
+        state = _resume(job, adapter, place, report)
     done = state.step if state else 0
     with report.phase("features"):
         batches = open_batches(job, frozen, place, done=done, tick=functools.partial(_features, report))
@@ -66,6 +69,9 @@ def train_here(job: Job, emit: Emit) -> None:
     _require_training(loop, start, report)
     if place.first:
         report.account()
+        _choose(job, loop, validator.history)
+    place.spread_weights(loop.weights.values())
+    if place.local_rank == 0:
         _finish(job, loop, adapter, validator.history, resumed=done, emit=report)
     place.barrier()
 
@@ -86,11 +92,11 @@ def _features(emit: Emit, done: int, total: int) -> None:
     emit("phase", phase="features", done=done, total=total)
 
 
-def _resume(job: Job, adapter: Adapter, emit: Emit) -> State | None:
+def _resume(job: Job, adapter: Adapter, place: Place, emit: Emit) -> State | None:
     def refused(name: str, why: str) -> None:
         emit("note", text=f"the checkpoint {name} is passed over: {why}")
 
-    state = checkpoint.newest(job.path / "checkpoints", job.identity, refused)
+    state = resume(job, place, refused)
     if state is None:
         return None
     with torch.no_grad():
@@ -142,15 +148,15 @@ def _engine(job: Job, objective: Objective) -> Engine[Batch]:
 
 
 def _advance(job: Job, loop: Loop[Batch], place: Place) -> None:
+    writer = CheckpointWriter(job, loop.emit)
+
     def save(state: State) -> None:
-        started = time.monotonic()
         if place.first:
-            path = checkpoint.write(job.path / "checkpoints", state, job.identity)
-            loop.emit("checkpoint", step=state.step, name=path.name, seconds=time.monotonic() - started)
-        place.barrier()
+            writer.save(state)
 
     try:
-        loop.run(save)
+        with writer:
+            loop.run(save, writer.check)
     except BadLoss as error:
         bad = {"step": loop.step, "pairs": list(error.pairs), "reason": str(error)}
         write_text(job.path / BAD_BATCH_FILE, canonical_json(bad))
@@ -161,13 +167,20 @@ def _advance(job: Job, loop: Loop[Batch], place: Place) -> None:
         ) from error
 
 
-def _finish(job: Job, loop: Loop[Batch], adapter: Adapter, history: History, *, resumed: int, emit: Emit) -> None:
-    path, chosen = job.path / ADAPTER_FILE, history.best if job.settings.keep_best else None
-    if chosen is None:
-        loop.settle()
-        adapter.save(path)
+def _choose(job: Job, loop: Loop[Batch], history: History) -> None:
+    """Put the weights that the run gives out in their place, on the first process."""
+    if job.settings.keep_best and history.best is not None:
+        best.take(job.path, history.best.step, loop.weights)
     else:
-        best.take(job.path, chosen.step, path)
+        loop.settle()
+
+
+def _finish(job: Job, loop: Loop[Batch], adapter: Adapter, history: History, *, resumed: int, emit: Emit) -> None:
+    path = job.path / ADAPTER_FILE
+    try:
+        adapter.save(path)
+    except (OSError, SafetensorError) as error:
+        raise TrainError(f"Cannot write {path}: {error}. Free space; the same command goes on from the last step.") from error
     first, last = ends(loop.losses)
     result = Result(
         sha256=file_sha256(path),

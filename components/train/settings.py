@@ -10,8 +10,20 @@ from components.records import Settings
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-SPREAD = ("micro_batch_size", "accumulation", "processes", "threads_per_process", "checkpoint_every_steps", "cache")
-"""How the work is spread over processes and time."""
+SPREAD = (
+    "micro_batch_size",
+    "accumulation",
+    "processes",
+    "nodes",
+    "rendezvous",
+    "threads_per_process",
+    "checkpoint_every_steps",
+    "keep_checkpoints",
+    "keep_every_steps",
+    "checkpoint_store",
+    "cache",
+)
+"""How the work is spread over processes and time, and what is kept on the way."""
 SHOWN = ("peak_tflops", "price_per_hour")
 """What only figures for people depend on."""
 VALIDATION = (
@@ -37,7 +49,7 @@ class TrainSettings(Settings):
     accumulation: Positive = 2
     """Forward passes per update (section 4.1: 2)."""
     processes: Positive = 8
-    """Processes, one per GPU (section 4.1: 8)."""
+    """Processes over all machines, one per GPU (section 4.1: 8)."""
     engine: Literal["zero2", "plain"] = "zero2"
     """`zero2`: DeepSpeed with partitioned gradients and optimiser (section 4.1); `plain`: one process, torch alone."""
     optimizer: Literal["adafactor", "adamw"] = "adafactor"
@@ -91,9 +103,19 @@ class TrainSettings(Settings):
     """Where a pair's pixels are made: `processor` gives the exact bytes of its recipe; `device` makes them where the network is,
     within the tolerance of `imaging.degrade.batch`."""
     checkpoint_every_steps: Positive = 500
-    """Updates between checkpoints; a killed run repeats at most so many."""
+    """Updates between checkpoints; a killed run repeats at most so many, and those of a checkpoint that was being written."""
+    keep_checkpoints: Positive = 2
+    """Newest checkpoints that stay; the older ones are for the day on which the newest is damaged."""
+    keep_every_steps: Annotated[int, Field(ge=0)] = 0
+    """Checkpoints at multiples of so many updates stay for good; 0 keeps none of them."""
+    checkpoint_store: bool = False
+    """Copy each checkpoint to the object store, so that another machine can go on."""
     seed: int = 0
     """Decides the order of the pairs, the noise, the times and the default initialisation."""
+    nodes: Positive = 1
+    """Machines; each runs the same command, with its number in LUCIDFLUX_NODE_RANK, and takes an equal share of `processes`."""
+    rendezvous: str = ""
+    """Where more than one machine meet: `host:port` of machine 0."""
     threads_per_process: Annotated[int, Field(ge=0)] = 0
     """Processor threads per process; 0 shares the machine's cores evenly."""
     cache: Literal["none", "memory", "disk"] = "none"

@@ -49,7 +49,7 @@ def open_batches(job: Job, frozen: FrozenParts, place: Place, *, done: int, tick
         every = needed(range(settings.steps * settings.batch_size))
         made_with = (job.base_hashes, settings.frozen_precision, settings.synthesis, settings.sees_hq)
         folder = job.path / f"features-{content_hash(data.OPERATOR, job.pairs.sha256, *made_with, every)[:16]}"
-        data.write_chunks(live, every, folder, batch=FEATURE_BATCH, share=(place.rank, place.processes), tick=tick)
+        data.write_chunks(live, every, folder, batch=FEATURE_BATCH, share=(place.local_rank, place.local_processes), tick=tick)
         place.barrier()
         features = data.open_chunks(every, folder)
     return Batches([row["id"] for row in rows], features, settings, place.device)

@@ -5,6 +5,7 @@ Standard output carries events only; what libraries print goes to standard error
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -40,11 +41,13 @@ def main() -> int:
 
 
 def _explain(error: Exception, say: Emit) -> int:
-    traceback.print_exc()
     # models raise ValueError with a sentence for people
     meant = isinstance(error, LucidfluxError | ValueError)
     text = str(error) if meant else f"Training stopped by {type(error).__name__}: {str(error)[:SHOWN]}; its trace is in the log"
     say("error", message=text)
+    # a full disk does not take the log either
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
     return 1
 
 

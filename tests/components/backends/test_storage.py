@@ -45,6 +45,18 @@ def test_a_failed_write_leaves_the_old_object_and_no_rest(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
+def test_a_deleted_object_is_gone_and_deleting_it_again_is_no_error(tmp_path):
+    store = LocalStorage(tmp_path)
+    store.put("a/x", b"1")
+    store.put("a/y", b"2")
+    store.delete("a/x")
+    store.delete("a/x")
+    assert list(store.list()) == ["a/y"]
+    (tmp_path / "a" / "folder").mkdir()
+    with pytest.raises(StorageError, match="a/folder"):
+        store.delete("a/folder")
+
+
 def test_leftovers_of_a_killed_write_are_not_listed(tmp_path):
     store = LocalStorage(tmp_path)
     store.put("a/x", b"1")
@@ -111,6 +123,9 @@ def test_s3_offers_what_a_folder_offers(s3, tmp_path):
     assert Path(s3.fetch("a/empty")).read_bytes() == b""
     with pytest.raises(StorageError):
         s3.read("a/z")
+    s3.delete("a/x")
+    s3.delete("a/x")
+    assert list(s3.list("a/")) == ["a/empty", "a/y"]
 
 
 @pytest.mark.e2e

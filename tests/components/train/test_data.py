@@ -38,6 +38,18 @@ def test_pixels_are_those_of_the_recipe(small_store, rows):
     assert torch.equal(lq_u8[1], torch.from_numpy(lq).permute(2, 0, 1))
 
 
+@pytest.mark.parametrize("side", ["make", "make_on"])
+def test_a_damaged_picture_names_its_pair_and_shard(small_store, rows, side):
+    spoilt = [{**row, "length": row["length"] // 2} if number == 4 else row for number, row in enumerate(rows)]
+    pixels = PairPixels(small_store, spoilt)
+    ask = pixels.make if side == "make" else lambda indices: pixels.make_on(indices, torch.device("cpu"))
+    ask([3, 5])
+    with pytest.raises(TrainError, match=rows[4]["id"][:12]) as caught:
+        ask([3, 4])
+    assert "shards/one.tar" in str(caught.value)
+    assert "same command" in str(caught.value)
+
+
 def test_features_of_pixels_made_on_the_device_agree_with_those_of_exact_pixels(small_store, rows, live):
     on_device = LiveFeatures(live.pixels, live.frozen, synthesis="device")
     exact, made = live.take([0, 5, 7]), on_device.take([0, 5, 7])

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import TrainError
+from components.errors import SettingsError, TrainError
 from components.train import launch
 from components.train.events import parse
+from components.train.nodes import NODE_RANK, node_rank, require_consistent
 from components.train.settings import TrainSettings
 
 PLAIN = TrainSettings(engine="plain", processes=1, micro_batch_size=1, accumulation=1)
@@ -84,10 +85,51 @@ def test_zero2_goes_through_torchrun_and_plain_does_not(tmp_path):
     assert "components.train.launcher" not in launch.command(tmp_path, PLAIN)
 
 
+@pytest.fixture
+def nodes(monkeypatch):
+    for name in NODE_RANK:
+        monkeypatch.delenv(name, raising=False)
+    return TrainSettings(processes=16, nodes=2, rendezvous="head:29400")
+
+
+@pytest.mark.parametrize(("variable", "rank", "host"), [("LUCIDFLUX_NODE_RANK", "0", "1"), ("SLURM_NODEID", "1", "0")])
+def test_machines_meet_where_they_are_told_to_and_the_first_is_the_host(monkeypatch, tmp_path, nodes, variable, rank, host):
+    monkeypatch.setenv(variable, rank)
+    words = launch.command(tmp_path, nodes)
+    assert words[words.index("--nnodes") + 1] == "2"
+    assert words[words.index("--nproc_per_node") + 1] == "8"
+    assert {"--rdzv_backend=c10d", "--rdzv_endpoint=head:29400", f"--rdzv_conf=is_host={host}"} < set(words)
+    assert "--standalone" not in words
+    assert node_rank(nodes) == int(rank)
+
+
+@pytest.mark.parametrize("said", [None, "2", "first"])
+def test_a_machine_without_a_number_of_its_own_is_told_how_to_get_one(monkeypatch, nodes, said):
+    if said:
+        monkeypatch.setenv("LUCIDFLUX_NODE_RANK", said)
+    with pytest.raises(SettingsError, match="LUCIDFLUX_NODE_RANK"):
+        node_rank(nodes)
+
+
+def test_one_machine_needs_no_number(monkeypatch):
+    monkeypatch.setenv("SLURM_NODEID", "7")
+    assert node_rank(TrainSettings()) == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [({"processes": 15}, "train.nodes"), ({"rendezvous": ""}, "train.rendezvous"), ({"rendezvous": "head"}, "host:port")],
+)
+def test_machines_that_cannot_meet_are_refused_before_anything_starts(nodes, wrong, named):
+    with pytest.raises(SettingsError, match=named):
+        require_consistent(nodes.model_copy(update=wrong))
+
+
 def test_cores_are_shared_evenly_unless_threads_are_set(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     assert launch.environment(TrainSettings(processes=4))["OMP_NUM_THREADS"] == "2"
     assert launch.environment(TrainSettings(processes=16))["OMP_NUM_THREADS"] == "1"
+    assert launch.environment(TrainSettings(processes=8, nodes=4))["OMP_NUM_THREADS"] == "4"
     assert launch.environment(TrainSettings(processes=4, threads_per_process=5))["OMP_NUM_THREADS"] == "5"
 
 
