@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from components.train.events import Emit
 from components.train.job import ADAPTER_FILE, BAD_BATCH_FILE, RESULT_FILE, Job, Result, write_text
 from components.train.loop import Loop, ends
 from components.train.place import Place, meet
-from components.train.source import drop_features, open_batches
+from components.train.source import drop_data, open_batches
 from models.bundle import FrozenParts, load_frozen
 from models.config import NetworkConfig
 from models.lucidflux import Adapter
@@ -47,7 +46,7 @@ def train_here(job: Job, emit: Emit) -> None:
     start = guards.tensor_hashes(adapter.named_parameters())
     state = _resume(job, adapter, emit)
     done = state.step if state else 0
-    batches = open_batches(job, frozen, place, done=done, tick=functools.partial(_features, emit))
+    batches = open_batches(job, frozen, place, done=done, emit=emit)
     loop = _loop(job, Objective(adapter, frozen, job.settings), batches, place=place, state=state, emit=emit)
     _advance(job, loop, place)
     guards.require_frozen(before, guards.frozen_hash(frozen.modules()))
@@ -67,10 +66,6 @@ def _require_training(loop: Loop[Batch], start: dict[str, str], emit: Emit) -> N
     idle = {name.removeprefix("adapter.") for name in guards.without_gradient(loop.engine.optimizer_state())}
     still = guards.require_moved(start, guards.tensor_hashes(loop.weights.items()), idle, steps=loop.step)
     emit("note", text=f"{len(start) - len(still)} of {len(start)} trained tensors learned, no frozen one changed", still=still)
-
-
-def _features(emit: Emit, done: int, total: int) -> None:
-    emit("phase", phase="features", done=done, total=total)
 
 
 def _resume(job: Job, adapter: Adapter, emit: Emit) -> State | None:
@@ -143,5 +138,5 @@ def _finish(job: Job, loop: Loop[Batch], adapter: Adapter, *, resumed: int, emit
     first, last = ends(loop.losses)
     result = Result(sha256=file_sha256(path), step=loop.step, loss_first=first, loss_last=last, resumed_from_step=resumed)
     write_text(job.path / RESULT_FILE, result.model_dump_json())
-    drop_features(job)
+    drop_data(job)
     emit("done", **result.model_dump())
