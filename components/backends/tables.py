@@ -63,14 +63,14 @@ class Tables:
         del self.connection  # a traceback may keep this object until the interpreter ends, which DuckDB reports as a leak
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def manifest(self, name: str, manifest: Manifest) -> None:
-        """Let `name` stand for the rows of a manifest.
+    def manifest(self, name: str, manifest: Manifest, *, numbered: bool = False) -> None:
+        """Let `name` stand for the rows of a manifest; numbered ones have a column `file_row_number` from 0.
 
         Raises:
             ManifestError: the file is missing or was changed.
         """
         path = manifests.checked_path(self.store, manifest)
-        self.connection.read_parquet(str(path)).create_view(name)
+        self.connection.read_parquet(str(path), file_row_number=numbered).create_view(name)
 
     def parts(self, name: str, kind: str, keys: Sequence[str]) -> None:
         """Gather the rows of part files in a table; `kind` gives the columns also where there is no part.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from components.train.data import FeatureSource
 from components.train.objective import flow_time
-from components.train.order import draw, pair_of
+from components.train.order import Order, draw, pair_of
 from components.train.settings import TrainSettings
 from models.lucidflux import Condition
 
@@ -41,9 +41,13 @@ class Batches:
     features: FeatureSource
     settings: TrainSettings
     device: torch.device
+    order: Order | None = None
+    """Of the rows; None for pairs of one size."""
 
     def pairs(self, samples: range) -> list[int]:
         """Rows of the samples' pairs."""
+        if self.order is not None:
+            return self.order.rows(samples)
         return [pair_of(self.settings.seed, sample, len(self.ids)) for sample in samples]
 
     def make(self, samples: range) -> Batch:

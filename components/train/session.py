@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import torch
@@ -25,7 +24,7 @@ from components.train.objective import Objective
 from components.train.place import Place, meet
 from components.train.reporter import Reporter
 from components.train.resume import resume
-from components.train.source import drop_features, open_batches
+from components.train.source import drop_data, open_batches
 from components.train.validation import Validator
 from components.train.writer import CheckpointWriter
 from models.bundle import FrozenParts, load_frozen
@@ -59,7 +58,7 @@ def train_here(job: Job, emit: Emit) -> None:
         state = _resume(job, adapter, place, report)
     done = state.step if state else 0
     with report.phase("features"):
-        batches = open_batches(job, frozen, place, done=done, tick=functools.partial(_features, report))
+        batches = open_batches(job, frozen, place, done=done, emit=report)
     with report.phase("start"):
         validator = Validator(job, frozen, network, place=place, done=done, emit=report)
         loop = _loop(job, Objective(adapter, frozen, job.settings, Meter(place)), batches, place=place, state=state, emit=report)
@@ -86,10 +85,6 @@ def _require_training(loop: Loop[Batch], start: dict[str, str], emit: Emit) -> N
     idle = {name.removeprefix("adapter.") for name in guards.without_gradient(loop.engine.optimizer_state())}
     still = guards.require_moved(start, guards.tensor_hashes(loop.weights.items()), idle, steps=loop.step)
     emit("note", text=f"{len(start) - len(still)} of {len(start)} trained tensors learned, no frozen one changed", still=still)
-
-
-def _features(emit: Emit, done: int, total: int) -> None:
-    emit("phase", phase="features", done=done, total=total)
 
 
 def _resume(job: Job, adapter: Adapter, place: Place, emit: Emit) -> State | None:
@@ -192,5 +187,5 @@ def _finish(job: Job, loop: Loop[Batch], adapter: Adapter, history: History, *, 
     )
     write_text(job.path / RESULT_FILE, result.model_dump_json())
     best.drop_all(job.path)
-    drop_features(job)
+    drop_data(job)
     emit("done", **result.model_dump())

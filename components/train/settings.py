@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.records import Settings
 
@@ -22,8 +22,11 @@ SPREAD = (
     "keep_every_steps",
     "checkpoint_store",
     "cache",
+    "cache_place",
+    "data_workers",
+    "prefetch",
 )
-"""How the work is spread over processes and time, and what is kept on the way."""
+"""How the work is spread over processes and time, how it is fed, and what is kept on the way."""
 SHOWN = ("peak_tflops", "price_per_hour")
 """What only figures for people depend on."""
 VALIDATION = (
@@ -98,7 +101,7 @@ class TrainSettings(Settings):
     zero_control_start: bool = False
     """Start with a control of exactly zero; the released start is not quite zero."""
     crop_px: Positive | None = None
-    """Side that every crop must have; None takes what the pairs say, as long as they agree."""
+    """Side that every crop must have; None takes what the pairs say. Of several sides, each update takes pairs of one."""
     synthesis: Literal["processor", "device"] = "processor"
     """Where a pair's pixels are made: `processor` gives the exact bytes of its recipe; `device` makes them where the network is,
     within the tolerance of `imaging.degrade.batch`."""
@@ -118,9 +121,23 @@ class TrainSettings(Settings):
     """Where more than one machine meet: `host:port` of machine 0."""
     threads_per_process: Annotated[int, Field(ge=0)] = 0
     """Processor threads per process; 0 shares the machine's cores evenly."""
-    cache: Literal["none", "memory", "disk"] = "none"
-    """Where LRP, latent and image features of a pair stay. `memory` and `disk` make them once before the first step, for
-    about 20 bytes per pixel and pair; `disk` also keeps them for a resumed run, and deletes them at the end."""
+    cache: Literal["none", "lrp", "latents", "all"] = "none"
+    """What of each pair is made once before the first step and kept, rather than computed whenever the pair comes: LRP (6 bytes
+    per pixel), latents (about 1), or both with LQ and image features (10 and the features)."""
+    cache_place: Literal["disk", "memory"] = "disk"
+    """`disk` is shared by all processes and kept for a resumed run, until the end; in `memory` each process has its own pairs."""
+    data_workers: Annotated[int, Field(ge=0)] = 0
+    """Processes per training process that make pixels ahead; 0 makes them in the training process."""
+    prefetch: Positive = 4
+    """Micro-batches of a training process that its data workers make ahead."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cache_of_before(cls, given: Any) -> Any:
+        """Read the settings of the time when `cache` was a place, and all was kept."""
+        if isinstance(given, dict) and given.get("cache") in ("disk", "memory"):
+            return {**given, "cache": "all", "cache_place": given["cache"]}
+        return given
 
     validate_every_steps: Annotated[int, Field(ge=0)] = 0
     """Updates between validations on held-out pictures; 0 for none. The last update is validated too."""

@@ -8,9 +8,9 @@ from components.imaging import codec
 from components.imaging.degrade import recipe
 from components.imaging.degrade.batch import LQ_MEAN_U8
 from components.imaging.degrade.recipe import Recipe
-from components.train import data
 from components.train.batches import Batches
-from components.train.data import LiveFeatures, PairPixels
+from components.train.data import LiveFeatures
+from components.train.pixels import PairPixels
 from components.train.settings import TrainSettings
 from models.bundle import load_frozen
 from models.objective import sample_time
@@ -26,32 +26,41 @@ def live(small_store, rows, small_bundle):
     return LiveFeatures(PairPixels(small_store, rows), load_frozen(small_bundle))
 
 
-def ignore(done, total):
-    pass
-
-
 def test_pixels_are_those_of_the_recipe(small_store, rows):
     hq_u8, lq_u8 = PairPixels(small_store, rows).make([5, 2])
     picture = codec.decode(small_store.read_range(rows[2]["shard"], rows[2]["offset"], rows[2]["length"]))
     hq, lq = recipe.apply(picture.image_u8, Recipe.unpack(rows[2]["recipe"]))
-    assert torch.equal(hq_u8[1], torch.from_numpy(hq).permute(2, 0, 1))
-    assert torch.equal(lq_u8[1], torch.from_numpy(lq).permute(2, 0, 1))
+    assert (hq_u8[1].transpose(1, 2, 0) == hq).all()
+    assert (lq_u8[1].transpose(1, 2, 0) == lq).all()
 
 
-@pytest.mark.parametrize("side", ["make", "make_on"])
-def test_a_damaged_picture_names_its_pair_and_shard(small_store, rows, side):
+@pytest.mark.parametrize("synthesis", ["processor", "device"])
+def test_a_damaged_picture_names_its_pair_and_shard(small_store, rows, synthesis):
     spoilt = [{**row, "length": row["length"] // 2} if number == 4 else row for number, row in enumerate(rows)]
-    pixels = PairPixels(small_store, spoilt)
-    ask = pixels.make if side == "make" else lambda indices: pixels.make_on(indices, torch.device("cpu"))
-    ask([3, 5])
+    pixels = PairPixels(small_store, spoilt, synthesis)
+    pixels.make([3, 5])
     with pytest.raises(TrainError, match=rows[4]["id"][:12]) as caught:
-        ask([3, 4])
+        pixels.make([3, 4])
     assert "shards/one.tar" in str(caught.value)
     assert "same command" in str(caught.value)
 
 
+@pytest.mark.parametrize("synthesis", ["processor", "device"])
+def test_pixels_that_a_shard_holds_are_read(small_store, rows, synthesis):
+    exact = PairPixels(small_store, rows).make([5, 2])
+    images = [side[number].transpose(1, 2, 0) for number in (0, 1) for side in exact]
+    places = write_shard(small_store, [(f"{number}.png", codec.encode_png(image)) for number, image in enumerate(images)])
+    held = [dict(row) for row in rows]
+    for number, index in enumerate((5, 2)):
+        hq, lq = places[2 * number : 2 * number + 2]
+        held[index] |= {"shard": "shards/gone.tar", "pixels": hq.shard, "hq_offset": hq.offset, "hq_length": hq.length}
+        held[index] |= {"lq_offset": lq.offset, "lq_length": lq.length}
+    for read, made in zip(PairPixels(small_store, held, synthesis).make([5, 2]), exact, strict=True):
+        assert (read == made).all()
+
+
 def test_features_of_pixels_made_on_the_device_agree_with_those_of_exact_pixels(small_store, rows, live):
-    on_device = LiveFeatures(live.pixels, live.frozen, synthesis="device")
+    on_device = LiveFeatures(PairPixels(small_store, rows, "device"), live.frozen)
     exact, made = live.take([0, 5, 7]), on_device.take([0, 5, 7])
     assert (made["lq_u8"].float() - exact["lq_u8"].float()).abs().mean() < LQ_MEAN_U8
     for name in ("lrp_01", "x0_BTD", "features_BSE"):
@@ -65,14 +74,6 @@ def test_where_pixels_are_made_belongs_to_the_identity_of_a_run():
     assert TrainSettings(synthesis="device").identity() != TrainSettings().identity()
 
 
-def test_no_pairs_and_a_wrong_crop_are_refused(small_store, rows):
-    with pytest.raises(TrainError, match="has none"):
-        PairPixels(small_store, [])
-    PairPixels(small_store, rows, crop_px=32)
-    with pytest.raises(TrainError, match="crop of 48 px"):
-        PairPixels(small_store, rows, crop_px=48)
-
-
 def test_features_have_their_ranges_and_shapes(live):
     made = live.take([0, 1, 2])
     assert made["lq_u8"].shape == made["lrp_01"].shape == (3, 3, 32, 32)
@@ -81,35 +82,6 @@ def test_features_have_their_ranges_and_shapes(live):
     assert made["lrp_01"].max() <= 1
     assert made["x0_BTD"].shape == (3, 4, 16)
     assert made["features_BSE"].shape == (3, 4, 16)
-
-
-def test_kept_features_equal_live_ones(live, tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "CHUNK", 4)
-    needed = [0, 1, 3, 4, 7, 11]
-    kept = data.keep_in_memory(live, needed, batch=1, tick=ignore)
-    data.write_chunks(live, needed, tmp_path, batch=1, share=(0, 1), tick=ignore)
-    mapped = data.open_chunks(needed, tmp_path)
-    for source in (kept, mapped):
-        for name, value in source.take([11, 3]).items():
-            assert torch.equal(value, torch.cat([live.take([11])[name], live.take([3])[name]]))
-
-
-def test_processes_share_the_chunks_and_finished_ones_are_not_made_again(live, tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "CHUNK", 2)
-    needed = list(range(6))
-    data.write_chunks(live, needed, tmp_path, batch=2, share=(1, 2), tick=ignore)
-    assert [path.name for path in tmp_path.iterdir()] == ["000001.safetensors"]
-    before = (tmp_path / "000001.safetensors").stat().st_mtime_ns
-    data.write_chunks(live, needed, tmp_path, batch=2, share=(0, 1), tick=ignore)
-    assert len(list(tmp_path.iterdir())) == 3
-    assert (tmp_path / "000001.safetensors").stat().st_mtime_ns == before
-
-
-def test_a_damaged_feature_file_is_a_sentence(live, tmp_path):
-    data.write_chunks(live, [0], tmp_path, batch=1, share=(0, 1), tick=ignore)
-    (tmp_path / "000000.safetensors").write_bytes(b"short")
-    with pytest.raises(TrainError, match="Delete them"):
-        data.open_chunks([0], tmp_path)
 
 
 @pytest.mark.parametrize("kind", TrainSettings.model_fields["time_sampling"].annotation.__args__)
@@ -125,22 +97,3 @@ def test_a_batch_depends_on_its_samples_alone(live, rows):
     assert torch.equal(both.noise_BTD[1:], second.noise_BTD)
     assert torch.equal(both.t_B[1:], second.t_B)
     torch.testing.assert_close(both.condition.hint_lrp_pm1[1:], second.condition.hint_lrp_pm1, atol=1e-3, rtol=0)
-
-
-def test_pixels_from_a_shard_are_those_of_the_recipe(small_store, rows):
-    made = [image for index in (5, 2) for image in remade(small_store, rows[index])]
-    places = write_shard(small_store, [(f"{number}.png", codec.encode_png(image)) for number, image in enumerate(made)])
-    with_pixels = [dict(row) for row in rows]
-    for number, index in enumerate((5, 2)):
-        hq, lq = places[2 * number : 2 * number + 2]
-        with_pixels[index] |= {"pixels": hq.shard, "hq_offset": hq.offset, "hq_length": hq.length}
-        with_pixels[index] |= {"lq_offset": lq.offset, "lq_length": lq.length}
-    for read, remade_too in zip(
-        PairPixels(small_store, with_pixels).make([5, 2]), PairPixels(small_store, rows).make([5, 2]), strict=True
-    ):
-        assert torch.equal(read, remade_too)
-
-
-def remade(store, row):
-    picture = codec.decode(store.read_range(row["shard"], row["offset"], row["length"]))
-    return recipe.apply(picture.image_u8, Recipe.unpack(row["recipe"]))

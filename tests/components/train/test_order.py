@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from components.train.order import Spread, draw, pair_of
+from components.train.order import Order, Spread, draw, pair_of
 
 
 def samples(step, *, size, accumulation, processes):
@@ -46,3 +46,50 @@ def test_noise_is_standard_normal():
     values = np.concatenate([draw(0, sample, 64, 64).noise_TD.ravel() for sample in range(20)])
     assert abs(values.mean()) < 0.02
     assert abs(values.std() - 1) < 0.02
+
+
+SIZES = (np.arange(0, 50, 2), np.arange(1, 15, 2), np.arange(15, 50, 2))
+"""50 rows of three sizes: 25, 7 and 18."""
+
+
+def test_pairs_of_one_size_have_the_order_that_they_always_had():
+    order = Order(5, (np.arange(11),), 4)
+    assert order.rows(range(3, 60)) == [pair_of(5, sample, 11) for sample in range(3, 60)]
+
+
+def test_an_update_takes_pairs_of_one_size():
+    order = Order(2, SIZES, 4)
+    for update in range(60):
+        taken = order.rows(range(4 * update, 4 * update + 4))
+        assert sum(set(taken) <= set(size.tolist()) for size in SIZES) == 1
+
+
+def test_each_size_goes_through_all_its_pairs_before_any_comes_again():
+    order = Order(2, SIZES, 4)
+    taken = np.concatenate([order.update(update) for update in range(200)])
+    for size in SIZES:
+        own = taken[np.isin(taken, size)]
+        for start in range(0, len(own) - len(size), len(size)):
+            assert Counter(own[start : start + len(size)].tolist()) == dict.fromkeys(size.tolist(), 1)
+
+
+def test_sizes_come_as_often_as_their_pairs():
+    order = Order(2, SIZES, 4)
+    for turns in (2, 8, 40):
+        taken = np.concatenate([order.update(update) for update in range(turns * 50 // 4)])
+        for size in SIZES:
+            assert abs(np.isin(taken, size).sum() - turns * len(size)) <= 3 * 4
+
+
+def test_sizes_are_mixed_within_a_pass_and_the_order_depends_on_the_seed():
+    big = (np.arange(400), np.arange(400, 800))
+    kinds = [[int(Order(seed, big, 4).update(update)[0] >= 400) for update in range(200)] for seed in (0, 1)]
+    assert sum(kinds[0]) == sum(kinds[1]) == 100
+    assert kinds[0] != kinds[1]
+    assert sum(one != other for one, other in zip(kinds[0], kinds[0][1:], strict=False)) > 50
+
+
+def test_fewer_pairs_than_an_update_takes_are_enough():
+    order = Order(0, (np.arange(1), np.arange(1, 4)), 8)
+    taken = np.concatenate([order.update(update) for update in range(32)])
+    assert Counter(taken.tolist()) == dict.fromkeys(range(4), 64)

@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,7 @@ SETTINGS = TrainSettings(
     time_sampling="restoration",
     checkpoint_every_steps=6,
     threads_per_process=1,
-    cache="disk",
+    cache="all",
 )
 
 
@@ -129,7 +130,8 @@ def test_the_adapter_is_in_the_store_under_its_hash(straight):
     assert [event["step"] for event in straight.of("step")] == list(range(1, 25))
     assert [event["step"] for event in straight.of("checkpoint")] == [6, 12, 18, 24]
     assert any("control_share" in event for event in straight.of("note"))
-    assert not list(straight.work.glob("*/features-*"))
+    assert [event for event in straight.of("note") if event.get("missing_bytes")]
+    assert not [path for name in ("features-*", "rows-*") for path in straight.work.glob(f"*/{name}")]
 
 
 @pytest.mark.e2e
@@ -166,6 +168,31 @@ def test_killed_with_everything_and_run_again_it_ends_with_the_same_bits(straigh
     assert resumed.outcome.resumed_from_step in (12, 18)
     assert resumed.outcome.sha256 == straight.outcome.sha256
     assert (resumed.outcome.loss_first, resumed.outcome.loss_last) == (straight.outcome.loss_first, straight.outcome.loss_last)
+
+
+@pytest.mark.e2e
+def test_pixels_of_workers_and_kept_latents_give_the_losses_of_the_straight_run(straight, tmp_path):
+    fed = changed(straight, tmp_path, engine="plain", cache="latents", data_workers=2)
+    assert fed.losses == pytest.approx(straight.losses, rel=1e-4)
+
+
+@pytest.mark.e2e
+def test_a_killed_data_worker_is_a_sentence_and_the_next_call_goes_on_to_the_same_bits(straight, tmp_path):
+    live = straight.settings.model_copy(update={"engine": "plain", "cache": "none"})
+    whole = Run(straight.store, straight.pairs, straight.base, tmp_path / "whole", live)
+    fed = live.model_copy(update={"data_workers": 1, "prefetch": 1})
+    process = in_its_own_process(straight, tmp_path / "killed", fed)
+    until(process, "checkpoint", 6)
+    children = descendants(process.pid)
+    (worker,) = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(worker, signal.SIGKILL)
+    said = [json.loads(line) for line in process.communicate(timeout=120)[0].splitlines()]
+    assert process.returncode == 1
+    assert "makes training pixels ended" in said[-1]["message"]
+    wait_for_end(*children)
+    resumed = Run(straight.store, straight.pairs, straight.base, tmp_path / "killed", fed)
+    assert resumed.outcome.resumed_from_step >= 6
+    assert resumed.outcome.sha256 == whole.outcome.sha256
 
 
 @pytest.mark.e2e
