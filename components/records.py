@@ -145,6 +145,8 @@ class MetricSummary(Record):
     mean: float
     n: int
     higher_is_better: bool
+    interval: tuple[float, float] | None = None
+    """95 %, bootstrap over the pictures."""
 
 
 class Worst(Record):
@@ -192,6 +194,10 @@ class EvalReport(Record):
     """Key of the contact sheet PNG."""
     seconds_per_picture: float | None = None
     """Median time to restore one picture, on the machine that evaluated."""
+    champion: str = ""
+    """Checkpoint of the model that it was compared with; empty where there was none."""
+    paired: tuple[Paired, ...] = ()
+    """Against that model, picture by picture."""
     repeatable: bool | None = None
     """The first picture, restored twice from one seed, was the same to the last bit."""
 

@@ -43,6 +43,20 @@ def find_report(workspace: Workspace, run: TrainRun) -> EvalReport:
         raise RegistryError(sentence) from error
 
 
+def champion_report(workspace: Workspace, run: TrainRun) -> EvalReport | None:
+    """The report of the champion that a run would have to beat; None when there is none, or it is the run itself."""
+    from components.register.promote import alias_of
+
+    profile = workspace.profile
+    champion = workspace.tracker.by_alias(profile.registry.model, alias_of(profile.promote.kind))
+    if champion is None or champion.run_id == run.run_id:
+        return None
+    try:
+        return find_report(workspace, find_run(workspace, champion.run_id))
+    except RegistryError:  # it came from another home; the gate says so when it matters
+        return None
+
+
 def candidate(workspace: Workspace, version: ModelVersion, champion: ModelVersion | None) -> Candidate:
     """Put together what gates look at.
 

@@ -307,6 +307,14 @@ def train_adapter(workspace: Workspace, pairs: PairSet) -> TrainRun:
     return catalog.save(workspace.store, made)
 
 
+def _champion(parameters: dict[str, Any]) -> str:
+    """Whom a run is compared with."""
+    from flows.lineage import champion_report
+
+    report = champion_report(parameters["workspace"], parameters["run"])
+    return report.checkpoint_sha256 if report else ""
+
+
 @task(
     name="evaluate-adapter",
     cache_key_fn=_key(
@@ -315,6 +323,7 @@ def train_adapter(workspace: Workspace, pairs: PairSet) -> TrainRun:
         lambda p: (p["on"] or p["run"].pairs.curation).manifest.sha256,
         lambda p: p["workspace"].profile.evaluate,
         lambda p: p["workspace"].profile.sampler,
+        _champion,
     ),
     **KEEP,
     **RETRY,
@@ -326,6 +335,7 @@ def evaluate_adapter(workspace: Workspace, run: TrainRun, on: Curation | None = 
     """
     from components.backends import catalog
     from components.evaluate.run import evaluate
+    from flows.lineage import champion_report
 
     profile, store = workspace.profile, workspace.store
     report = evaluate(
@@ -336,6 +346,7 @@ def evaluate_adapter(workspace: Workspace, run: TrainRun, on: Curation | None = 
         base=profile.base_folder,
         sampler=profile.sampler,
         work=workspace.home / "work",
+        champion=champion_report(workspace, run),
         curve=workspace.tracker.history(run.run_id, "loss"),
         progress=progress.get(),
     )

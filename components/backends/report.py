@@ -201,7 +201,7 @@ figure { margin: 0; } figcaption { font-size: .9rem; } input[type=range] { width
 <figure>
 <div class="pair"><img src="{{ data(pair.before) }}" alt="before: {{ pair.title }}">
 <img class="after" src="{{ data(pair.after) }}" alt="after: {{ pair.title }}"><span class="bar"></span></div>
-<figcaption><label>{{ pair.title }}: left is the input, right is restored
+<figcaption><label>{{ pair.title }}
 <input type="range" min="0" max="100" value="50"></label></figcaption>
 </figure>
 {% endfor %}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from components.backends.report import Page, Slider, Table, render
-from components.evaluate.restore_pairs import METHODS, Example
+from components.evaluate.restore_pairs import METHODS
 from components.imaging import iqa
-from components.records import MetricSummary, TrainRun
+from components.records import MetricSummary, Paired, TrainRun
 
 NAMES = {"lq": "LQ (input)", "bilateral": "bilateral filter", "lrp": "LRP (light restorer)", "restored": "restored"}
 
@@ -15,9 +15,10 @@ NAMES = {"lq": "LQ (input)", "bilateral": "bilateral filter", "lrp": "LRP (light
 def report_page(
     run: TrainRun,
     summaries: Sequence[MetricSummary],
-    shown: Sequence[Example],
+    paired: Sequence[Paired],
     *,
     sheet: bytes,
+    sliders: Sequence[Slider],
     curve: Sequence[tuple[float, float]],
 ) -> str:
     """Give the page as one HTML text.
@@ -25,8 +26,9 @@ def report_page(
     Args:
         run: what was evaluated.
         summaries: means over the held-out pictures.
-        shown: the pictures that get a slider.
+        paired: against the champion; empty where there is none.
         sheet: PNG of the contact sheet.
+        sliders: pictures to compare by hand.
         curve: (step, loss) of the training.
     """
     benchmarks = list(dict.fromkeys(cell.benchmark for cell in summaries))
@@ -36,13 +38,15 @@ def report_page(
             lead="Photos of scenes that were never trained on, degraded by frozen presets, beside a plain filter and the light "
             "restorer alone. The pictures below are the first by id, not the best.",
             facts=_facts(run),
-            tables=[_funnel(run), _expectations(run), *(_scores(summaries, name) for name in benchmarks)],
+            tables=[
+                _funnel(run),
+                _expectations(run),
+                *(_scores(summaries, name) for name in benchmarks),
+                *([_against(paired)] if paired else []),
+            ],
             curve=curve,
             sheet=sheet,
-            sliders=[
-                Slider(f"{example.benchmark}, {example.image_id[:8]}", example.pictures["lq"], example.pictures["restored"])
-                for example in shown
-            ],
+            sliders=sliders,
         )
     )
 
@@ -77,7 +81,7 @@ def _scores(summaries: Sequence[MetricSummary], benchmark: str) -> Table:
     metrics = list(dict.fromkeys(metric for _, metric in cells))
     rows, best = [], set()
     for y, method in enumerate(METHODS):
-        means = [f"{cells[method, metric].mean:.3f}" if (method, metric) in cells else "-" for metric in metrics]
+        means = [_cell(cells.get((method, metric))) for metric in metrics]
         rows.append([NAMES[method], *means])
         best |= {(y, x + 1) for x, metric in enumerate(metrics) if _is_best(cells, method, metric)}
     header = ["method", *(f"{metric} {'↑' if iqa.info(metric).higher_is_better else '↓'}" for metric in metrics)]
@@ -86,6 +90,31 @@ def _scores(summaries: Sequence[MetricSummary], benchmark: str) -> Table:
     return Table(
         f"Benchmark {benchmark}", header, rows, frozenset(best), f"{note}. Small n: differences in the last digits are noise."
     )
+
+
+def _cell(cell: MetricSummary | None) -> str:
+    if cell is None:
+        return "-"
+    if cell.interval is None:
+        return f"{cell.mean:.3f}"
+    return f"{cell.mean:.3f} [{cell.interval[0]:.3f}, {cell.interval[1]:.3f}]"
+
+
+def _against(paired: Sequence[Paired]) -> Table:
+    """Challenger and champion, a line for each benchmark and metric; what its interval shows is stressed."""
+    rows = []
+    for one in paired:
+        low, high = one.interval
+        counts = f"{one.wins} / {one.ties} / {one.losses}"
+        rows.append(
+            [f"{one.benchmark} {one.metric}", f"{one.mean:+.4g}", f"{low:+.4g} .. {high:+.4g}", counts, f"{one.p_holm:.2g}"]
+        )
+    shows = frozenset((y, 2) for y, one in enumerate(paired) if one.interval[0] > 0 or one.interval[1] < 0)
+    note = (
+        f"n = {max(one.n for one in paired)} pictures; positive is better whatever the metric's direction. Intervals: 95 %, "
+        "bootstrap over pictures. p: Wilcoxon's signed ranks, corrected by Holm over all lines."
+    )
+    return Table("Against the champion", ["", "difference", "95 % interval", "better / equal / worse", "p"], rows, shows, note)
 
 
 def _is_best(cells: dict[tuple[str, str], MetricSummary], method: str, metric: str) -> bool:

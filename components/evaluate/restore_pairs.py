@@ -15,7 +15,7 @@ from components.backends.storage import LocalStorage, Storage
 from components.evaluate.settings import EvaluateSettings
 from components.imaging import codec, iqa
 from components.imaging.baseline import bilateral
-from components.imaging.benchmarks import degraded, noise_seed
+from components.imaging.benchmarks import degraded, degraded_again, noise_seed
 from components.imaging.held_out import HeldOut, load
 from components.imaging.restorer import Restorer
 from components.records import Progress
@@ -75,19 +75,23 @@ def _one(done: LocalStorage, key: str, hq_u8: codec.Image, restorer: Restorer, s
     result = restorer.restore([lq_u8], seeds=[noise_seed(image_id, settings.seed)])[0]
     done.put(f"{key}/seconds.json", json.dumps(time.monotonic() - began).encode())
     pictures = {"lq": lq_u8, "bilateral": bilateral(lq_u8), "lrp": result.lrp_u8, "restored": result.restored_u8}
+    again = [degraded_again(benchmark, image_id, pictures[method], seed=settings.seed) for method in METHODS]
     scores = [
         {"image_id": image_id, "benchmark": benchmark, "method": method, "metric": metric, "value": value}
         for metric in settings.metrics
-        for method, value in zip(METHODS, _values(metric, [pictures[m] for m in METHODS], hq_u8), strict=True)
+        for method, value in zip(METHODS, _values(metric, pictures, again, hq_u8), strict=True)
     ]
     for name, image_u8 in {**pictures, "hq": hq_u8}.items():
         done.put(f"{key}/{name}.png", codec.encode_png(image_u8))
     done.put(f"{key}/scores.json", json.dumps(scores).encode())
 
 
-def _values(metric: str, images: list[codec.Image], hq_u8: codec.Image) -> list[float]:
-    references = [hq_u8] * len(images) if iqa.info(metric).needs_reference else None
-    return iqa.score(metric, images, references)
+def _values(metric: str, pictures: Mapping[str, codec.Image], again: list[codec.Image], hq_u8: codec.Image) -> list[float]:
+    """Score what each method made; `again` holds the same after a second degradation."""
+    if iqa.info(metric).redegraded:
+        return iqa.score(metric, again, [pictures["lq"]] * len(again))
+    images = [pictures[method] for method in METHODS]
+    return iqa.score(metric, images, [hq_u8] * len(images) if iqa.info(metric).needs_reference else None)
 
 
 def _read(done: LocalStorage, key: str) -> Example:

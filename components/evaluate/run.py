@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from components.backends import manifest
-from components.backends.report import contact_sheet
+from components.backends.report import Slider, contact_sheet
 from components.backends.storage import Storage
 from components.evaluate.page import NAMES, report_page
 from components.evaluate.restore_pairs import METHODS, Example, comes_out_the_same, restore_held_out
 from components.evaluate.settings import EvaluateSettings
 from components.imaging import codec, held_out, iqa
+from components.imaging.iqa.paired import compare
 from components.imaging.restorer import Restorer
 from components.imaging.sampler import SamplerSettings
-from components.records import Curation, EvalReport, MetricSummary, Progress, TrainRun, content_hash, quiet
+from components.records import Curation, EvalReport, MetricSummary, Paired, Progress, TrainRun, content_hash, quiet
 
 OPERATOR = "evaluate-2"
+WORST_SHOWN = 6
+"""Regressions with a slider."""
 
 
 def evaluate(  # noqa: PLR0913 (a stage with its places)
@@ -36,6 +39,7 @@ def evaluate(  # noqa: PLR0913 (a stage with its places)
     base: Path,
     sampler: SamplerSettings,
     work: Path,
+    champion: EvalReport | None = None,
     curve: Sequence[tuple[float, float]] = (),
     progress: Progress = quiet,
 ) -> EvalReport:
@@ -49,6 +53,7 @@ def evaluate(  # noqa: PLR0913 (a stage with its places)
         base: folder of the frozen parts.
         sampler: how the model samples.
         work: folder where finished pictures are found again by a re-run.
+        champion: report of the model that this one is compared with, picture by picture.
         curve: (step, loss) of the training, for the page.
         progress: called after each picture.
     """
@@ -64,7 +69,9 @@ def evaluate(  # noqa: PLR0913 (a stage with its places)
     summaries = summarise(rows, settings)
     shown = _shown(examples, settings)
     sheet = _sheet(shown)
-    page = report_page(run, summaries, shown, sheet=sheet, curve=curve)
+    paired = compare(rows, manifest.rows(store, champion.scores)) if champion else ()
+    sliders = [*_first(shown), *(worst_sliders(store, prefix, champion, paired) if champion else ())]
+    page = report_page(run, summaries, paired, sheet=sheet, sliders=sliders, curve=curve)
     return EvalReport(
         checkpoint_sha256=run.checkpoint_sha256,
         benchmarks=settings.benchmarks,
@@ -76,6 +83,8 @@ def evaluate(  # noqa: PLR0913 (a stage with its places)
         html=store.put(f"{prefix}/report.html", page.encode()),
         sheet=store.put(f"{prefix}/sheet.png", sheet),
         seconds_per_picture=statistics.median(example.seconds for example in examples),
+        champion=champion.checkpoint_sha256 if champion else "",
+        paired=paired,
         repeatable=comes_out_the_same(examples[0], restorer, settings.seed),
     )
 
@@ -97,6 +106,7 @@ def summarise(rows: Sequence[dict[str, Any]], settings: EvaluateSettings) -> tup
             mean=math.fsum(values) / len(values),
             n=len(values),
             higher_is_better=iqa.info(metric).higher_is_better,
+            interval=iqa.bootstrap(values),
         )
         for benchmark in settings.benchmarks
         for method in METHODS
@@ -113,6 +123,31 @@ def _shown(examples: Sequence[Example], settings: EvaluateSettings) -> list[Exam
         for benchmark in settings.benchmarks
         for example in [example for example in examples if example.benchmark == benchmark][:per_benchmark]
     ]
+
+
+def _first(shown: Sequence[Example]) -> list[Slider]:
+    return [
+        Slider(
+            f"{one.benchmark}, {one.image_id[:8]}: left is the input, right is restored",
+            one.pictures["lq"],
+            one.pictures["restored"],
+        )
+        for one in shown
+    ]
+
+
+def worst_sliders(store: Storage, prefix: str, champion: EvalReport, paired: Sequence[Paired]) -> list[Slider]:
+    """The pictures on which the model falls furthest behind the champion: that one's result beside its own."""
+    worst = [(one, picture) for one in paired for picture in one.worst]
+    worst.sort(key=lambda pair: pair[1].difference / max(1e-12, pair[0].interval[1] - pair[0].interval[0]))
+    sliders: dict[str, Slider] = {}
+    for one, picture in worst:
+        place = f"{one.benchmark}/{picture.image_id}/restored.png"
+        if len(sliders) < WORST_SHOWN and place not in sliders and store.exists(f"{champion.examples}/{place}"):
+            title = f"{one.benchmark}, {picture.image_id[:8]}, {one.metric} {picture.difference:+.3g}"
+            before, after = (store.read(f"{where}/{place}") for where in (champion.examples, prefix))
+            sliders[place] = Slider(f"{title}: left is the champion, right is this model", before, after)
+    return list(sliders.values())
 
 
 def _sheet(shown: Sequence[Example]) -> bytes:

@@ -14,7 +14,7 @@ class EvaluateSettings(Settings):
 
     benchmarks: tuple[str, ...] = ("moderate", "heavy")
     """Names in BENCHMARKS; each degrades the held-out pictures in its own, frozen way."""
-    metrics: tuple[str, ...] = ("psnr", "ssim", "piqe")
+    metrics: tuple[str, ...] = ("psnr", "ssim", "piqe", "lr_psnr")
     """Names in METRICS."""
     crop_px: Annotated[int, Field(ge=192)] = 256
     """Side of the centre crop that is restored and scored; a smaller picture is used whole."""

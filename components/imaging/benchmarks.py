@@ -31,6 +31,18 @@ def degraded(benchmark: str, image_id: str, hq_u8: codec.Image, *, seed: int) ->
     return recipe.apply(hq_u8, drawn)
 
 
+def degraded_again(benchmark: str, image_id: str, image_u8: codec.Image, *, seed: int) -> codec.Image:
+    """Do to a restored picture what was done to its HQ, noise included: a faithful one gives its LQ back.
+
+    Args:
+        benchmark: name in BENCHMARKS.
+        image_id: id of the HQ picture.
+        image_u8: (H, W, 3) uint8, what was made of the LQ.
+        seed: of the evaluation.
+    """
+    return degraded(benchmark, image_id, image_u8, seed=seed)[1]
+
+
 def noise_seed(image_id: str, seed: int) -> int:
     """Seed of the sampler's noise: depends on the picture and the run, not on order or batch."""
     return int.from_bytes(hashlib.sha256(content_hash(image_id, seed).encode()).digest()[:4], "big")

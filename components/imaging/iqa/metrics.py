@@ -34,6 +34,8 @@ class MetricInfo(Record):
     """Pinned sets that it needs, of one file each."""
     input_px: int | None = None
     """Side of the square that is scored, cut from the middle and scaled; None scores the picture as it is."""
+    redegraded: bool = False
+    """Looks at the picture after the recipe of its LQ was applied to it again, and takes that LQ as the reference."""
     accelerated: bool = False
     """Runs on the accelerator where there is one; the others always run on the CPU."""
 
@@ -41,6 +43,13 @@ class MetricInfo(Record):
 METRICS: Mapping[str, MetricInfo] = {
     "psnr": MetricInfo(variant="psnr", higher_is_better=True, needs_reference=True, about="RGB, dB; equal pictures 80"),
     "psnry": MetricInfo(variant="psnry", higher_is_better=True, needs_reference=True, about="luma, dB; equal pictures 80"),
+    "lr_psnr": MetricInfo(
+        variant="psnr",
+        higher_is_better=True,
+        needs_reference=True,
+        about="RGB, dB; LR-consistency: the picture, degraded again as its LQ was, against that LQ",
+        redegraded=True,
+    ),
     "ssim": MetricInfo(variant="ssim", higher_is_better=True, needs_reference=True, about="luma, up to 1", minimum_side_px=11),
     "ssimc": MetricInfo(variant="ssimc", higher_is_better=True, needs_reference=True, about="RGB, up to 1", minimum_side_px=11),
     "ms_ssim": MetricInfo(

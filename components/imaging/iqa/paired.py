@@ -14,12 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from components.imaging.iqa.interval import bootstrap
 from components.imaging.iqa.metrics import info
-from components.records import Paired, Worst, content_hash
+from components.records import Paired, Worst
 
-RESAMPLES = 4000
-BLOCK = 250
-LEVEL = 0.95
 WORST = 5
 """Regressions that are named."""
 LEAST = 5
@@ -57,22 +55,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def interval(differences: Floats, *, seed: int) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean.
-
-    Args:
-        differences: one per picture.
-        seed: of the resampling.
-    """
-    generator = np.random.Generator(np.random.Philox(key=seed))
-    n = len(differences)
-    # a block at a time: thousands of pictures would otherwise take gigabytes
-    blocks = [differences[generator.integers(n, size=(BLOCK, n))].mean(axis=1) for _ in range(RESAMPLES // BLOCK)]
-    means = np.concatenate(blocks)
-    low, high = np.quantile(means, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return float(low), float(high)
-
-
 def _values(rows: Iterable[Row], method: str) -> dict[tuple[str, str], dict[str, float]]:
     found: dict[tuple[str, str], dict[str, float]] = {}
     for row in rows:
@@ -88,15 +70,13 @@ def _paired(key: tuple[str, str], ours: Mapping[str, float], theirs: Mapping[str
         return None
     sign = 1.0 if info(metric).higher_is_better else -1.0
     differences = np.array([sign * (ours[image] - theirs[image]) for image in shared])
-    seed = int(content_hash(benchmark, metric, shared)[:16], 16)
-    low, high = interval(differences, seed=seed)
     worst = sorted(zip(differences.tolist(), shared, strict=True))[:WORST]
     return Paired(
         benchmark=benchmark,
         metric=metric,
         n=len(shared),
         mean=float(differences.mean()),
-        interval=(low, high),
+        interval=bootstrap(differences.tolist()),
         p_value=_wilcoxon(differences),
         p_holm=1.0,
         wins=int((differences > 0).sum()),

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from components.backends import manifest
-from components.train.batches import Batches, Objective
+from components.train.batches import Batches
 from components.train.data import LiveFeatures, PairPixels
 from components.train.engine import PlainEngine
+from components.train.objective import Objective
 from components.train.settings import TrainSettings
 from models.bundle import load_frozen
 from models.lucidflux import Adapter
