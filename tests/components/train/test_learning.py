@@ -5,9 +5,10 @@ import torch
 
 from components.backends import manifest
 from components.train.batches import Batches
-from components.train.data import LiveFeatures, PairPixels
+from components.train.data import LiveFeatures
 from components.train.engine import PlainEngine
 from components.train.objective import Objective
+from components.train.pixels import PairPixels
 from components.train.settings import TrainSettings
 from models.bundle import load_frozen
 from models.lucidflux import Adapter

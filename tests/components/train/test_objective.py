@@ -5,10 +5,11 @@ import torch
 
 from components.backends import manifest
 from components.train.batches import Batches
-from components.train.data import LiveFeatures, PairPixels
+from components.train.data import LiveFeatures
 from components.train.estimate import count_flops
 from components.train.meter import Meter
 from components.train.objective import Objective
+from components.train.pixels import PairPixels
 from components.train.place import Place
 from components.train.settings import TrainSettings
 from models.bundle import load_frozen
