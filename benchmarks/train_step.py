@@ -3,7 +3,7 @@
 `python -m benchmarks.train_step [BUNDLE] [--threads N] [--updates N] [--batch N] [--crop PX] [--precision fp32|bf16]`
 
 The batch is random numbers, so the time is that of the update alone. Both engines are measured in turns, so that
-what else the machine does hits both.
+what else the machine does hits both. `--data PHOTOS` measures the wait for real pairs instead (`train_data.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -65,6 +67,9 @@ def measure(engine: Engine[Batch], batch: Batch, updates: int) -> tuple[list[flo
 
 def main() -> None:
     """Print one line per engine and the ratio."""
+    if "--data" in sys.argv:
+        # data workers import the main module again: `-c` has none, as little as the workers of a training import
+        sys.exit(subprocess.call([sys.executable, "-c", "from benchmarks.train_data import main; main()", *sys.argv[1:]]))
     parser = argparse.ArgumentParser()
     parser.add_argument("bundle", nargs="?", type=Path, default=Path("models/tiny"))
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import collections
 import multiprocessing
 import os
-import time
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -61,8 +60,6 @@ class Ahead:
             prefetch: micro-batches that are made or wait to be taken.
         """
         self.opening, self.prefetch = opening, max(prefetch, workers)
-        self.waited_s = 0.0
-        """Time for which `make` had to wait."""
         self._here = opening.open()
         self._coming: Iterator[tuple[int, ...]] = iter(())
         self._waiting: collections.deque[tuple[tuple[int, ...], Future[Made]]] = collections.deque()
@@ -86,17 +83,14 @@ class Ahead:
         Raises:
             TrainError: a worker ended.
         """
-        begun = time.monotonic()
+        if not self._waiting or self._waiting[0][0] != tuple(numbers):
+            return self._here.make(numbers)
+        _, future = self._waiting.popleft()
+        self._fill()
         try:
-            if not self._waiting or self._waiting[0][0] != tuple(numbers):
-                return self._here.make(numbers)
-            _, future = self._waiting.popleft()
-            self._fill()
             return future.result()
         except BrokenProcessPool as error:
             raise _ended() from error
-        finally:
-            self.waited_s += time.monotonic() - begun
 
     def close(self) -> None:
         """End the workers."""

@@ -19,8 +19,9 @@ from components.imaging import codec
 from components.imaging.degrade import recipe
 from components.imaging.degrade.recipe import Recipe
 
-DECODED = 8
-"""Decoded pictures that are kept while pairs of the same picture follow each other."""
+DECODED = 2
+"""Decoded pictures that are kept while pairs of the same picture follow each other, as when features are kept; a photo of
+20 megapixels has 60 MB."""
 
 Pixels = npt.NDArray[np.uint8]
 Synthesis = Literal["processor", "device"]
