@@ -7,7 +7,7 @@ import pytest
 
 from components.backends import manifest
 from components.backends.storage import LocalStorage, open_storage
-from components.errors import StorageError, TrainError
+from components.errors import TrainError
 from components.train.checkpoint import steps_in
 from components.train.job import ADAPTER_FILE, BAD_BATCH_FILE, CHECKPOINTS
 from components.train.order import pair_of
@@ -111,14 +111,6 @@ def test_a_store_that_goes_away_does_not_stop_the_steps_and_the_same_command_end
     assert ended.of("step") == []
     assert ended.outcome.sha256 == straight.outcome.sha256
     assert run.store.exists(ended.outcome.checkpoint)
-
-
-def test_a_store_that_is_away_when_nothing_is_on_disk_is_no_start_from_nothing(bucket, tmp_path, monkeypatch):
-    run, layer = bucket
-    monkeypatch.setattr(layer, "share", 1.0)
-    with pytest.raises((StorageError, TrainError), match="Run the same command again"):
-        again(run, tmp_path)
-    assert not list(tmp_path.glob(f"*/{CHECKPOINTS}/*"))
 
 
 def test_a_damaged_shard_names_the_pair_and_once_it_is_back_the_run_goes_on(straight, tmp_path):
