@@ -21,8 +21,8 @@ def sampled_usage(log: Callable[[int, dict[str, float]], None]) -> Iterator[None
     """Sample while the block runs.
 
     Args:
-        log: takes the time in whole seconds as a step, which goes on in a resumed run, and the figures; when it fails, sampling ends quietly: figures are
-            no reason to lose a run.
+        log: takes the time in whole seconds as a step, so that a resumed run goes on, and the figures; when it fails,
+            sampling ends quietly: figures are no reason to lose a run.
     """
     ended = threading.Event()
     thread = threading.Thread(target=_sample, args=(log, ended), name="usage", daemon=True)
