@@ -21,8 +21,8 @@ def sampled_usage(log: Callable[[int, dict[str, float]], None]) -> Iterator[None
     """Sample while the block runs.
 
     Args:
-        log: takes seconds since the start as a step, and the figures; when it fails, sampling ends quietly: figures are
-            no reason to lose a run.
+        log: takes the time in whole seconds as a step, so that a resumed run goes on, and the figures; when it fails,
+            sampling ends quietly: figures are no reason to lose a run.
     """
     ended = threading.Event()
     thread = threading.Thread(target=_sample, args=(log, ended), name="usage", daemon=True)
@@ -35,12 +35,11 @@ def sampled_usage(log: Callable[[int, dict[str, float]], None]) -> Iterator[None
 
 
 def _sample(log: Callable[[int, dict[str, float]], None], ended: threading.Event) -> None:
-    started, pause = time.monotonic(), FIRST_SECONDS
-    before = _tree()
+    pause, before = FIRST_SECONDS, _tree()
     with suppress(Exception):
         while not ended.wait(pause):
             now = _tree()
-            log(int(time.monotonic() - started), usage(before, now, pause))
+            log(int(time.time()), usage(before, now, pause))
             before, pause = now, pause * STRETCH
 
 

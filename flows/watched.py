@@ -71,7 +71,8 @@ class Watched:
             self.tracker.log_metrics(self.run_id, self.step, figures)
 
     def _validation(self, event: Mapping[str, Any]) -> None:
-        step, figures = int(event["step"]), {}
+        step = int(event["step"])
+        figures: dict[str, float] = {}
         for name, score in event["scores"].items():
             figures |= {name: score["mean"], f"{name}.lower": score["lower"], f"{name}.upper": score["upper"]}
         self.tracker.log_metrics(self.run_id, step, figures)

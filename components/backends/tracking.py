@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from components.backends.registry import KEY_TAG, Registry
 
@@ -115,17 +115,21 @@ class Tracker(Registry):
 
         It goes on where an earlier process stopped. What it cannot log it says in the log, and the block goes on.
         """
-        with self.asking("watch the system"):
-            assert self.client is not None  # mlflow is imported with its telemetry off
-            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+        log = logging.getLogger("mlflow.system_metrics")
+        log.setLevel(logging.WARNING)
+        _ = self.client  # mlflow is imported with its telemetry off
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-            monitor = SystemMetricsMonitor(run_id, SYSTEM_SECONDS, resume_logging=True, tracking_uri=self.uri)
-        logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
-        monitor.start()
-        try:
+        with ExitStack() as watching:
+            try:
+                monitor: Any = cast("Any", SystemMetricsMonitor)(
+                    run_id, SYSTEM_SECONDS, resume_logging=True, tracking_uri=self.uri
+                )
+                monitor.start()
+                watching.callback(monitor.finish)
+            except Exception as error:
+                log.warning("what the machine does is not logged: %s", error)
             yield
-        finally:
-            monitor.finish()
 
     def end_run(self, run_id: str, status: str = "FINISHED") -> None:
         """Close a run as FINISHED, FAILED or KILLED."""

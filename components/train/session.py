@@ -106,11 +106,12 @@ def _loop(job: Job, objective: Objective, batches: Batches, *, place: Place, sta
     spread, device = place.spread(job.settings), place.device
     emit.begin(step)
     if place.first and step < job.settings.steps:
-        first = batches.make(spread.micro_batches(step)[0])
+        first = spread.micro_batches(step)[0]
         if state is None:
-            size = objective.control_size(first)
+            size = objective.control_size(batches.make(first))
             emit("note", text=f"control at step 0 changes the velocity by {size['control_share']:.2%}", **size)
-        emit.flops = count_flops(objective, first)
+        # one pair is enough to count and needs less memory than an update
+        emit.flops = count_flops(objective, batches.make(first[:1])) * len(first)
         emit("note", text=_arithmetic(job, emit.flops), flops_per_update=emit.flops * job.settings.accumulation * place.processes)
     engine = _engine(job, objective)
     if state is not None:

@@ -186,3 +186,24 @@ def test_runs_and_versions_live_on_a_server_too(server, tmp_path):
     assert register(again(remote), "served", tmp_path / "model") == version
     assert remote.read_text(remote.resolve("served@challenger"), "lineage.json") == "[1]"
     assert not (tmp_path / "unused").exists()
+
+
+def test_tags_are_replaced_and_the_machine_is_watched_while_the_block_runs(tracker, monkeypatch):
+    monkeypatch.setattr("components.backends.tracking.SYSTEM_SECONDS", 0.2)
+    run_id = start(tracker, "watched")
+    with tracker.system_metrics(run_id):
+        time.sleep(2)
+    for text in ("9 h left", "8 h left"):
+        tracker.set_tags(run_id, {"estimate": text})
+    data = tracker.client.get_run(run_id).data
+    assert data.tags["estimate"] == "8 h left"
+    assert data.metrics["system/system_memory_usage_megabytes"] > 0
+
+
+def test_a_machine_that_cannot_be_watched_costs_no_run(tracker, monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError("no such counter")
+
+    monkeypatch.setattr("mlflow.system_metrics.system_metrics_monitor.SystemMetricsMonitor", refuse)
+    with tracker.system_metrics(start(tracker, "unwatched")):
+        pass
