@@ -1,4 +1,6 @@
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from components.errors import TrainError
 from components.train import best
@@ -62,24 +64,27 @@ def test_what_was_decided_is_said(tmp_path):
     assert notes_of(made, toy_settings(), ended_at=100) == ()
 
 
-class Named:
-    def __init__(self, text):
-        self.text = text
+class Weights:
+    """Saves one number, as an adapter saves its tensors."""
+
+    def __init__(self, value):
+        self.value = value
 
     def save(self, path):
-        path.write_text(self.text)
+        save_file({"weight": torch.tensor([float(self.value)])}, path)
 
 
 def test_weights_that_a_resumed_run_could_ask_for_stay(tmp_path):
     for step in (4, 8):
         (tmp_path / "checkpoints" / f"step-{step:08d}").mkdir(parents=True)
     for step in (1, 3, 6, 9):
-        best.save(tmp_path, Named(str(step)), step)
+        best.save(tmp_path, Weights(step), step)
     best.drop_old(tmp_path)
     assert [path.name for path in sorted(tmp_path.glob("best-*"))] == [best.path_of(tmp_path, step).name for step in (3, 6, 9)]
-    best.take(tmp_path, 6, tmp_path / "adapter.safetensors")
-    best.take(tmp_path, 6, tmp_path / "adapter.safetensors")  # killed before the run was over, it takes them again
-    assert (tmp_path / "adapter.safetensors").read_text() == "6"
+    weights = {"weight": torch.zeros(1)}
+    best.take(tmp_path, 6, weights)
+    best.take(tmp_path, 6, weights)  # killed before the run was over, it takes them again
+    assert weights["weight"].item() == 6
     best.drop_all(tmp_path)
     with pytest.raises(TrainError, match="are gone"):
-        best.take(tmp_path, 6, tmp_path / "adapter.safetensors")
+        best.take(tmp_path, 6, weights)

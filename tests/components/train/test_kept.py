@@ -5,7 +5,7 @@ import torch
 from components.backends import manifest
 from components.errors import TrainError
 from components.train import kept
-from components.train.data import NAMES, LiveFeatures
+from components.train.data import HQ, NAMES, LiveFeatures
 from components.train.kept import KINDS, Completed, Keeping, bytes_per_pair, parts
 from components.train.pixels import PairPixels
 from components.train.room import require_room, size_text
@@ -82,7 +82,8 @@ def test_a_damaged_feature_file_is_a_sentence(live, tmp_path):
 
 def test_the_cost_is_that_of_the_tensors(live):
     sizes = bytes_per_pair(live.frozen.config, 32)
-    assert {name: value.nbytes for name, value in live.take([0]).items()} == sizes
+    assert {name: value.nbytes for name, value in live.complete([0], {}, sizes).items()} == sizes
+    del sizes[HQ]
     assert keeping(live, range(5)).bytes_of([0]) == 5 * sum(sizes.values())
 
 

@@ -40,6 +40,7 @@ def objective(frozen, variant="released"):
     return Objective(adapter, frozen, SETTINGS)
 
 
+@pytest.mark.e2e
 def test_one_batch_can_be_learned_by_heart(frozen, batch):
     engine = PlainEngine(objective(frozen), SETTINGS)
     losses = [engine.update([batch], 1e-2).loss for _ in range(150)]

@@ -5,7 +5,7 @@ import torch
 
 from components.backends import manifest
 from components.train.batches import Batches
-from components.train.data import LiveFeatures
+from components.train.data import HQ, NAMES, LiveFeatures
 from components.train.estimate import count_flops
 from components.train.meter import Meter
 from components.train.objective import Objective
@@ -31,7 +31,8 @@ def parts(small_bundle):
 def batch_of(parts, small_store, small_pairs):
     def make(settings, samples=range(4)):
         rows = manifest.rows(small_store, small_pairs)
-        live = LiveFeatures(PairPixels(small_store, rows), parts[0], keep_hq=settings.sees_hq)
+        names = (*NAMES, HQ) if settings.sees_hq else NAMES
+        live = LiveFeatures(PairPixels(small_store, rows), parts[0], names=names)
         return Batches([row["id"] for row in rows], live, settings, torch.device("cpu")).make(samples)
 
     return make
