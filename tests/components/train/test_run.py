@@ -178,7 +178,7 @@ def test_pixels_of_workers_and_kept_latents_give_the_losses_of_the_straight_run(
 
 @pytest.mark.e2e
 def test_a_killed_data_worker_is_a_sentence_and_the_next_call_goes_on_to_the_same_bits(straight, tmp_path):
-    live = straight.settings.model_copy(update={"engine": "plain", "cache": "none"})
+    live = straight.settings.model_copy(update={"engine": "plain", "cache": "none", "steps": 12})
     whole = Run(straight.store, straight.pairs, straight.base, tmp_path / "whole", live)
     fed = live.model_copy(update={"data_workers": 1, "prefetch": 1})
     process = in_its_own_process(straight, tmp_path / "killed", fed)
