@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from components.errors import WeightsError
-from flows import tasks
 from flows.settings import REPOSITORY, load
+from flows.tasks.release import open_restorer
 from flows.workspace import Workspace
 from models.bundle import load_frozen
 from models.lucidflux import Adapter
@@ -27,16 +27,16 @@ def workspace(tmp_path, model):
 
 
 def test_a_folder_restores_and_its_name_tells_content_not_place(folder, tmp_path):
-    restorer, name = tasks._restorer(workspace(tmp_path, folder))
+    restorer, name = open_restorer(workspace(tmp_path, folder))
     assert name == f"mine/{restorer.identity[:12]}"
     assert restorer.adapter_sha256
 
 
 def test_a_folder_without_an_adapter_says_what_to_do(tmp_path):
     with pytest.raises(WeightsError, match=r"adapter\.safetensors"):
-        tasks._restorer(workspace(tmp_path, tmp_path))
+        open_restorer(workspace(tmp_path, tmp_path))
     (tmp_path / "model_index.json").write_text("{}")
     with pytest.raises(WeightsError, match="lucidflux convert"):
-        tasks._restorer(workspace(tmp_path, tmp_path))
+        open_restorer(workspace(tmp_path, tmp_path))
     with pytest.raises(WeightsError, match="found none"):
-        tasks._restorer(workspace(tmp_path, "./nothing"))
+        open_restorer(workspace(tmp_path, "./nothing"))
