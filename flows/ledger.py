@@ -1,10 +1,14 @@
-"""What the verbs `ledger` and `promote --resume` do."""
+"""What the verbs `ledger`, `lineage` and `promote --resume` do."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from components.backends.history import SHORT
 from components.backends.state import Entry
 from components.errors import RegistryError
 from components.records import Record
+from components.register.lineage import lineage
 from components.register.promote import resume, served
 from flows.workspace import Workspace
 
@@ -40,6 +44,38 @@ class Proof(Record):
         """Say it."""
         champions = ", ".join(f"@{alias} is {version}" for alias, version in self.champions.items()) or "there is no champion"
         return f"The chain of {self.entries} entries holds; {champions}, in ledger and registry alike."
+
+
+class Descent(Record):
+    """What a model version was made from."""
+
+    facts: dict[str, Any]
+
+    def text(self) -> str:
+        """A line for each step back."""
+        facts = self.facts
+        counts = ", ".join(f"{name} {count}" for name, count in facts.get("funnel", {}).items())
+        sources = ", ".join(f"{name} {count}" for name, count in facts.get("training_sources", {}).items())
+        return "\n".join(
+            [
+                f"Model {facts['model']} @{facts['alias'] or '-'}",
+                f"  trained by run {facts['run_id']}, {facts['checkpoint']['step']} steps, program {facts['git_revision'][:SHORT]}",
+                f"  judged by {facts['evaluation']['page']} (scores {facts['evaluation']['scores_manifest'][:SHORT]})",
+                f"  on pairs {facts['pairs_manifest'][:SHORT]} of curation {facts['curated_manifest'][:SHORT]}: {counts}",
+                f"  of dataset {facts['dataset']}, DVC version {facts['dataset_version']}, images {facts['manifest'][:SHORT]}",
+                f"  {len(facts['training_images'])} pictures were trained on; by source: {sources or 'not recorded'}",
+                "Their ids: lucidflux lineage MODEL --images",
+            ]
+        )
+
+
+def descent(workspace: Workspace, model: str) -> Descent:
+    """Read what a version says of itself; the version alone is enough.
+
+    Raises:
+        RegistryError: there is no such version.
+    """
+    return Descent(facts=lineage(workspace.tracker, model))
 
 
 def listing(workspace: Workspace) -> Listing:

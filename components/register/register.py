@@ -24,7 +24,7 @@ from components.register.names import ADAPTER, BUNDLE
 from components.register.settings import RegisterSettings
 from models.bundle import hashes
 
-OPERATOR = "register-1"
+OPERATOR = "register-2"
 REPOSITORY = Path(__file__).resolve().parents[2]
 CODE = ("components", "models")
 NOT_CODE = ("__pycache__", "*.pyc", "*.safetensors", "*.partial", "tiny", ".*")
@@ -97,8 +97,9 @@ def describe(
     curation = run.pairs.curation
     dataset = curation.dataset
     trained = {row["hq_id"] for row in manifest.query(store, run.pairs.manifest, "select distinct hq_id from rows")}
-    rows = manifest.query(store, curation.manifest, "select id, licence from rows where verdict = 'kept' order by licence, id")
-    licences = [row["licence"] for row in rows if row["id"] in trained]
+    sql = "select id, licence, source from rows where verdict = 'kept' order by licence, id"
+    rows = [row for row in manifest.query(store, curation.manifest, sql) if row["id"] in trained]
+    licences, sources = ([row[name] for row in rows] for name in ("licence", "source"))
     checked: tuple[Expectations, ...] = (dataset.expectations, curation.before, curation.after, run.pairs.expectations)
     facts = {
         "run_id": run.run_id,
@@ -119,6 +120,8 @@ def describe(
         "licences": {"weights": settings.base_licence, "scoring": settings.scoring_licence},
         "training_images": len(trained),
         "training_licences": {name: licences.count(name) for name in dict.fromkeys(licences)},
+        "training_sources": {name: sources.count(name) for name in sorted({source or "" for source in sources})},
+        "funnel": curation.funnel,
     }
     return facts, sorted(trained)
 

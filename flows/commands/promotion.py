@@ -52,6 +52,21 @@ def rollback(
     finish(options, made, f"{made.name}/{made.version} is @{made.alias} again.")
 
 
+def lineage(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="NAME@alias or NAME/version.")],
+    *,
+    images: Annotated[bool, typer.Option("--images", help="List the ids of the pictures that it was trained on.")] = False,
+) -> None:
+    """Say what a model version was made from, back to its pictures."""
+    options: Options = context.obj
+    with running(options) as workspace:
+        from flows.ledger import descent
+
+        made = descent(workspace, model)
+    finish(options, made, "\n".join(made.facts["training_images"]) if images else made.text())
+
+
 @ledger.command()
 def show(context: typer.Context) -> None:
     """List every decision, the oldest first."""

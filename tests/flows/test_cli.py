@@ -18,6 +18,7 @@ SURFACE = {
     "evaluate": ["model"],
     "register": ["run"],
     "promote": ["version", "--override", "--resume"],
+    "lineage": ["model", "--images"],
     "ledger show": [],
     "ledger verify": [],
     "rollback": ["--reason"],
