@@ -59,7 +59,7 @@ class Descent(Record):
         return "\n".join(
             [
                 f"Model {facts['model']} @{facts['alias'] or '-'}",
-                f"  trained by run {facts['run_id']}, {facts['checkpoint']['step']} steps, program {facts['git_revision'][:SHORT]}",
+                f"  trained by run {facts['run_id']}, {facts['checkpoint']['step']} steps, of {facts['git_revision'][:SHORT]}",
                 f"  judged by {facts['evaluation']['page']} (scores {facts['evaluation']['scores_manifest'][:SHORT]})",
                 f"  on pairs {facts['pairs_manifest'][:SHORT]} of curation {facts['curated_manifest'][:SHORT]}: {counts}",
                 f"  of dataset {facts['dataset']}, DVC version {facts['dataset_version']}, images {facts['manifest'][:SHORT]}",
