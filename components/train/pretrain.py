@@ -24,8 +24,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--exclude", action="append", default=[], help="beginning of file names to leave out; repeatable")
     parser.add_argument("--out", type=Path, default=Path("models/tiny"), help="bundle directory")
     parser.add_argument("--work", type=Path, default=Path(".lucidflux/pretrain"), help="checkpoints of running stages")
-    parser.add_argument("--minutes", type=float, default=67.0, help="wall time of the stage, or of all of them")
-    parser.add_argument("--stage", choices=(*STAGES, "all"), default="all")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor on the steps of every stage")
+    parser.add_argument("--start", type=Path, help="bundle whose prior, encoder and backbone are trained further")
+    parser.add_argument("--stage", choices=STAGES, action="append", help="do this one; repeatable [default: all]")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args(arguments)
@@ -38,11 +39,11 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     pool = load_pool(options.photos, exclude=options.exclude, seed=options.seed)
     logging.getLogger(__name__).info("%d pictures, %d dead leaves", len(pool.photos), len(pool.leaves))
-    for name, (stage, share) in STAGES.items():
-        if options.stage in (name, "all"):
-            minutes = options.minutes * (share if options.stage == "all" else 1.0)
+    for name, (stage, steps) in STAGES.items():
+        if name in (options.stage or STAGES):
             torch.manual_seed(options.seed)
-            stage(Workshop(options.out, options.work, pool, options.seed, minutes), TINY)
+            steps = max(1, round(steps * options.scale))
+            stage(Workshop(options.out, options.work, pool, options.seed, steps, options.start), TINY)
 
 
 if __name__ == "__main__":
