@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import benchmark, dataset, pair, weights
+from flows.commands import benchmark, dataset, pair, pretrain, weights
 from flows.commands.session import Options, finish, look_first, running
 from flows.terminal import Terminal
 
@@ -29,6 +29,7 @@ app.add_typer(benchmark.commands, name="benchmark")
 app.add_typer(weights.commands, name="weights")
 app.command()(dataset.why)
 app.command()(pair.pair)
+app.command()(pretrain.pretrain)
 
 
 class Layout(StrEnum):

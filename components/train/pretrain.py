@@ -1,4 +1,4 @@
-"""Make the miniature's frozen parts from photos: `python -m components.train.pretrain --help`.
+"""Make the miniature's frozen parts from photos: `lucidflux pretrain`, or `python -m components.train.pretrain --help`.
 
 Single process, one thread by default; a killed run goes on from its last checkpoint. The photos must not contain the
 held-out pictures of the quickstart (those packaged with scikit-image and scikit-learn).
@@ -8,42 +8,95 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from components.errors import lookup
+from components.records import Record
 from components.train.pretrain_photos import load_pool
 from components.train.pretrain_stages import STAGES, Workshop
 from models.config import TINY
+
+log = logging.getLogger(__name__)
+
+
+class Pretrained(Record):
+    """What a pre-training made."""
+
+    bundle: str
+    """Directory of the weights."""
+    pictures: int
+    """Photos, each counted once per size in which it was kept."""
+    steps: dict[str, int]
+    """Stage -> steps."""
+
+    def text(self) -> str:
+        """For a person."""
+        done = ", ".join(f"{name} {steps}" for name, steps in self.steps.items())
+        return f"Trained on {self.pictures} pictures, steps: {done}.\nWeights and loss curves: {self.bundle}"
+
+
+def pretrain(
+    photos: Sequence[Path],
+    out: Path,
+    work: Path,
+    *,
+    exclude: Sequence[str] = (),
+    start: Path | None = None,
+    stages: Sequence[str] = (),
+    scale: float = 1.0,
+    seed: int = 7,
+    threads: int = 1,
+) -> Pretrained:
+    """Run stages in their order.
+
+    Args:
+        photos: folders of clean photos.
+        out: bundle directory, which also holds what earlier stages made.
+        work: folder of the checkpoints.
+        exclude: beginnings of file names to leave out.
+        start: bundle whose light restorer, image encoder and backbone are trained further.
+        stages: those to run; none runs all.
+        scale: factor on the steps of every stage.
+        seed: decides every random number.
+        threads: of the processor.
+
+    Raises:
+        UnknownName: there is no such stage.
+        SourceError: there are no photos.
+    """
+    chosen = {name for name in stages if lookup(STAGES, name, kind="stage")} or set(STAGES)
+    torch.set_num_threads(threads)
+    pool = load_pool(photos, exclude=exclude, seed=seed)
+    log.info("%d pictures, %d dead leaves", len(pool.photos), len(pool.leaves))
+    steps = {name: max(1, round(full * scale)) for name, (_, full) in STAGES.items() if name in chosen}
+    for name, budget in steps.items():
+        torch.manual_seed(seed)
+        STAGES[name][0](Workshop(out, work, pool, seed, budget, start), TINY)
+    return Pretrained(bundle=str(out), pictures=len(pool.photos), steps=steps)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="components.train.pretrain", description=__doc__)
-    parser.add_argument("--photos", type=Path, action="append", required=True, help="folder of clean photos; repeatable")
-    parser.add_argument("--exclude", action="append", default=[], help="beginning of file names to leave out; repeatable")
-    parser.add_argument("--out", type=Path, default=Path("models/tiny"), help="bundle directory")
+    parser.add_argument("photos", type=Path, nargs="+", help="folders of clean photos")
+    parser.add_argument("--out", type=Path, required=True, help="bundle directory")
     parser.add_argument("--work", type=Path, default=Path(".lucidflux/pretrain"), help="checkpoints of running stages")
-    parser.add_argument("--scale", type=float, default=1.0, help="factor on the steps of every stage")
+    parser.add_argument("--exclude", action="append", default=[], help="beginning of file names to leave out; repeatable")
     parser.add_argument("--start", type=Path, help="bundle whose prior, encoder and backbone are trained further")
-    parser.add_argument("--stage", choices=STAGES, action="append", help="do this one; repeatable [default: all]")
+    parser.add_argument("--stage", dest="stages", action="append", default=[], help="do this one; repeatable [default: all]")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor on the steps of every stage")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one stage or all of them in order."""
-    options = parse(arguments)
+    """Run what the command line says."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    torch.set_num_threads(options.threads)
-    pool = load_pool(options.photos, exclude=options.exclude, seed=options.seed)
-    logging.getLogger(__name__).info("%d pictures, %d dead leaves", len(pool.photos), len(pool.leaves))
-    for name, (stage, steps) in STAGES.items():
-        if name in (options.stage or STAGES):
-            torch.manual_seed(options.seed)
-            steps = max(1, round(steps * options.scale))
-            stage(Workshop(options.out, options.work, pool, options.seed, steps, options.start), TINY)
+    log.info("%s", pretrain(**vars(parse(arguments))).text())
 
 
 if __name__ == "__main__":
