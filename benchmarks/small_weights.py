@@ -56,7 +56,8 @@ def main() -> None:
     bundle_config = NetworkConfig.load(given.bundle)
     metrics = build_metrics(bundle_config.latent.token_px, given.niqe)
     print("| preset | picture | " + " | ".join(metrics) + " |\n|---|---|" + "---|" * len(metrics))
-    crops = held_out()[: given.crops]
+    crops = held_out()
+    crops = crops[:: max(1, len(crops) // given.crops)] if given.crops else crops
     rows: dict[str, dict[str, Images]] = {}
     for name in PRESETS:
         pairs = [apply(crop, draw(SEED, str(index), 0, preset(name))) for index, crop in enumerate(crops)]
@@ -147,21 +148,18 @@ def build_metrics(token_px: int, niqe: Path | None) -> Mapping[str, Metric]:
     columns: dict[str, Metric] = {
         "PSNR": lambda images, hq: iqa.score("psnr", images, hq),
         "SSIM": lambda images, hq: iqa.score("ssim", images, hq),
-        "PIQE": lambda images, hq: iqa.score("piqe", images),
+        "PIQE": lambda images, _: iqa.score("piqe", images),
     }
     if niqe:
         network = niqe_network(niqe)
-        columns["NIQE"] = lambda images, hq: [float(network(to_01(image))) for image in images]
-    each = zip
-    columns["gradient energy"] = lambda images, hq: [energy(a) / energy(b) for a, b in each(images, hq, strict=True)]
-    columns["border"] = lambda images, hq: [
-        border(a, token_px) / border(b, token_px) for a, b in each(images, hq, strict=True)
-    ]
+        columns["NIQE"] = lambda images, _: [float(network(to_01(image))) for image in images]
+    columns["gradient energy"] = lambda images, hq: [energy(a) / energy(b) for a, b in zip(images, hq, strict=True)]
+    columns["border"] = lambda images, hq: [border(a, token_px) / border(b, token_px) for a, b in zip(images, hq, strict=True)]
     return columns
 
 
 def niqe_network(parameters: Path) -> Callable[[torch.Tensor], torch.Tensor]:
-    """pyiqa's NIQE from a file of parameters."""
+    """NIQE of pyiqa from a file of parameters."""
     import scipy.io
 
     from components.imaging.iqa import loading

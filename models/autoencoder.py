@@ -51,9 +51,7 @@ class SkipAutoencoder(nn.Module):
         super().__init__()
         widths, size = config.widths, latent.downscale
         if not widths or 2 ** len(widths) != size:
-            raise ValueError(
-                f"The skip autoencoder has one width per halving of the picture; got {widths} for downscale {size}."
-            )
+            raise ValueError(f"The skip autoencoder has one width per halving of the picture; got {widths} for downscale {size}.")
         self.linear_encoder = nn.Conv2d(3, latent.channels, size, stride=size)
         self.linear_decoder = nn.ConvTranspose2d(latent.channels, 3, size, stride=size)
         down: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(12, widths[0], 3, padding=1)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -38,44 +39,46 @@ class Pretrained(Record):
         return f"Trained on {self.pictures} pictures, steps: {done}.\nWeights and loss curves: {self.bundle}"
 
 
-def pretrain(
-    photos: Sequence[Path],
-    out: Path,
-    work: Path,
-    *,
-    exclude: Sequence[str] = (),
-    start: Path | None = None,
-    stages: Sequence[str] = (),
-    scale: float = 1.0,
-    seed: int = 7,
-    threads: int = 1,
-) -> Pretrained:
-    """Run stages in their order.
+@dataclass(frozen=True)
+class Plan:
+    """What is to be trained, and from what."""
 
-    Args:
-        photos: folders of clean photos.
-        out: bundle directory, which also holds what earlier stages made.
-        work: folder of the checkpoints.
-        exclude: beginnings of file names to leave out.
-        start: bundle whose light restorer, image encoder and backbone are trained further.
-        stages: those to run; none runs all.
-        scale: factor on the steps of every stage.
-        seed: decides every random number.
-        threads: of the processor.
+    photos: Sequence[Path]
+    """Folders of clean photos."""
+    out: Path
+    """Bundle directory, which also holds what earlier stages made."""
+    work: Path
+    """Folder of the checkpoints."""
+    exclude: Sequence[str] = ()
+    """Beginnings of file names to leave out."""
+    start: Path | None = None
+    """Bundle whose light restorer, image encoder and backbone are trained further."""
+    stages: Sequence[str] = ()
+    """Those to run; none runs all."""
+    scale: float = 1.0
+    """Factor on the steps of every stage."""
+    seed: int = 7
+    """Decides every random number."""
+    threads: int = 1
+    """Of the processor."""
+
+
+def pretrain(plan: Plan) -> Pretrained:
+    """Run the stages of a plan in their order.
 
     Raises:
         UnknownName: there is no such stage.
         SourceError: there are no photos.
     """
-    chosen = {name for name in stages if lookup(STAGES, name, kind="stage")} or set(STAGES)
-    torch.set_num_threads(threads)
-    pool = load_pool(photos, exclude=exclude, seed=seed)
+    chosen = {name for name in plan.stages if lookup(STAGES, name, kind="stage")} or set(STAGES)
+    torch.set_num_threads(plan.threads)
+    pool = load_pool(plan.photos, exclude=plan.exclude, seed=plan.seed)
     log.info("%d pictures, %d dead leaves", len(pool.photos), len(pool.leaves))
-    steps = {name: max(1, round(full * scale)) for name, (_, full) in STAGES.items() if name in chosen}
+    steps = {name: max(1, round(full * plan.scale)) for name, (_, full) in STAGES.items() if name in chosen}
     for name, budget in steps.items():
-        torch.manual_seed(seed)
-        STAGES[name][0](Workshop(out, work, pool, seed, budget, start), TINY)
-    return Pretrained(bundle=str(out), pictures=len(pool.photos), steps=steps)
+        torch.manual_seed(plan.seed)
+        STAGES[name][0](Workshop(plan.out, plan.work, pool, plan.seed, budget, plan.start), TINY)
+    return Pretrained(bundle=str(plan.out), pictures=len(pool.photos), steps=steps)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -96,7 +99,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Run what the command line says."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    log.info("%s", pretrain(**vars(parse(arguments))).text())
+    log.info("%s", pretrain(Plan(**vars(parse(arguments)))).text())
 
 
 if __name__ == "__main__":

@@ -18,27 +18,17 @@ def pretrain(
     start: Annotated[Path | None, typer.Option(help="Bundle whose prior, encoder and backbone are trained further.")] = None,
     stage: Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Do this one [default: all].")] = None,
     scale: Annotated[float, typer.Option(min=0, help="Factor on the steps of every stage.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Decides every random number.")] = 7,
-    threads: Annotated[int, typer.Option(min=1, help="Of the processor.")] = 1,
 ) -> None:
     """Train the miniature's frozen parts from photos; the same command resumes a killed run."""
     options: Options = context.obj
     with running(options) as workspace:
         import logging
 
+        from components.train.pretrain import Plan
         from components.train.pretrain import pretrain as run
 
         logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
         logging.getLogger("components.train").setLevel(logging.INFO)
-        made = run(
-            photos,
-            out,
-            workspace.home / "pretrain",
-            exclude=exclude or [],
-            start=start,
-            stages=stage or [],
-            scale=scale,
-            seed=seed,
-            threads=threads,
-        )
+        work = workspace.home / "pretrain"
+        made = run(Plan(photos, out, work, exclude or [], start, stage or [], scale))
     finish(options, made, f"{made.text()}\nNext: lucidflux --set base={made.bundle} quickstart")

@@ -7,7 +7,7 @@ import torch
 
 from components.errors import SourceError, UnknownName
 from components.imaging import codec
-from components.train.pretrain import pretrain
+from components.train.pretrain import Plan, pretrain
 from components.train.pretrain_loop import Loop, budget
 from components.train.pretrain_photos import SHORT_SIDES_PX, CropPool, box_down, dead_leaves, load_pool, sizes_of
 from components.train.pretrain_stages import CURVE_FILE, STAGES, Contrast, Workshop, decoder_terms, psnr
@@ -108,7 +108,7 @@ def test_psnr_of_a_known_error():
 
 def test_an_unknown_stage_is_named_with_a_suggestion(tmp_path):
     with pytest.raises(UnknownName, match="backbone"):
-        pretrain([tmp_path], tmp_path, tmp_path, stages=["backbon"])
+        pretrain(Plan([tmp_path], tmp_path, tmp_path, stages=["backbon"]))
 
 
 def test_the_decoder_loses_by_steps_at_token_borders_and_by_too_little_gradient():
