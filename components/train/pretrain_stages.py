@@ -327,6 +327,6 @@ STAGES: Mapping[str, tuple[StageFunction, int]] = {
     "encoder": (train_encoder, 250),
     "backbone": (train_backbone, 1000),
     "decoder": (train_decoder, 200),
-    "hint": (train_hint, 300),
+    "hint": (train_hint, 1000),
 }
 """Name -> function and its steps, in the order in which they build on one another."""
