@@ -2,7 +2,7 @@
 
     python -m benchmarks.small_weights ADAPTER [BUNDLE] [--control ADAPTER BUNDLE] [--setting STEPS:START[:FIDELITY]]...
                                        [--niqe FILE] [--sheet FILE] [--tile PX OVERLAP_PX] [--crops N]
-    python -m benchmarks.small_weights --make-control FOLDER
+    python -m benchmarks.small_weights --make-control BUNDLE FOLDER
 
 ADAPTER is what a quickstart trained (`adapter.safetensors` in its home). The crops have 256 px and show china, coffee and
 rocket; `moderate` and `heavy` damage them. Beside LQ, the bilateral filter, the light restorer and the codec alone stand the
@@ -26,19 +26,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.fidelity import PRESETS, SEED, held_out
 from components.imaging import codec, iqa
 from components.imaging.baseline import bilateral
 from components.imaging.degrade.recipe import apply, draw, preset
 from components.imaging.restorer import Restorer, SamplerSettings
-from components.ingest.packaged import PackagedSource
-from components.ingest.source import About
 from models import bundle
 from models.config import CONFIG_FILE, NetworkConfig
 
-PRESETS = ("moderate", "heavy")
-HELD_OUT = ("china", "coffee", "rocket")
-CROP_PX = 256
-SEED = 50
 SETTINGS = ("4:0.4", "3:0.3", "1:0.4", "1:0.4:0.5")
 RANDOM = ("backbone", "prompt", "connector")
 """Parts of the control that hold random numbers."""
@@ -51,7 +46,7 @@ def main() -> None:
     """Write the control's bundle, or restore, score and print."""
     given = parse()
     if given.make_control:
-        make_control(given.bundle, given.make_control)
+        make_control(*given.make_control)
         return
     bundle_config = NetworkConfig.load(given.bundle)
     metrics = build_metrics(bundle_config.latent.token_px, given.niqe)
@@ -82,7 +77,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--crops", type=int)
     parser.add_argument("--niqe", type=Path)
     parser.add_argument("--sheet", type=Path)
-    parser.add_argument("--make-control", type=Path)
+    parser.add_argument("--make-control", type=Path, nargs=2, metavar=("BUNDLE", "FOLDER"))
     return parser.parse_args()
 
 
@@ -94,13 +89,6 @@ def make_control(source: Path, target: Path) -> None:
     for name in RANDOM:
         bundle.write_weights(target / bundle.FROZEN_FILES[name], parts[name])
     print(f"wrote {target}: {CONFIG_FILE} and weights, random in {', '.join(RANDOM)}")
-
-
-def held_out() -> Images:
-    """Crops of the scenes that no training saw."""
-    source = PackagedSource(About("packaged", "own", trusted=True), CROP_PX)
-    entries = [entry for entry in source.entries() if entry.scene in HELD_OUT]
-    return [codec.decode(data).image_u8 for data in map(source._read, entries)]
 
 
 def methods(given: argparse.Namespace, lq: Images, hq: Images) -> Iterator[tuple[str, Images]]:

@@ -325,8 +325,8 @@ STAGES: Mapping[str, tuple[StageFunction, int]] = {
     "autoencoder": (train_autoencoder, 200),
     "prior": (train_prior, 2400),
     "encoder": (train_encoder, 250),
-    "backbone": (train_backbone, 1000),
-    "decoder": (train_decoder, 200),
+    "backbone": (train_backbone, 400),
+    "decoder": (train_decoder, 150),
     "hint": (train_hint, 1000),
 }
 """Name -> function and its steps, in the order in which they build on one another."""
