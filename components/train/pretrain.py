@@ -53,10 +53,12 @@ class Plan:
     """Beginnings of file names to leave out."""
     start: Path | None = None
     """Bundle whose light restorer, image encoder and backbone are trained further."""
+    adapter: Path | None = None
+    """Adapter trained on the bundle, whose latents the decoder then learns from."""
     stages: Sequence[str] = ()
     """Those to run; none runs all."""
-    scale: float = 1.0
-    """Factor on the steps of every stage."""
+    steps: int | None = None
+    """Of each stage; None takes a stage's own number, which is for weights from nothing."""
     seed: int = 7
     """Decides every random number."""
     threads: int = 1
@@ -74,10 +76,10 @@ def pretrain(plan: Plan) -> Pretrained:
     torch.set_num_threads(plan.threads)
     pool = load_pool(plan.photos, exclude=plan.exclude, seed=plan.seed)
     log.info("%d pictures, %d dead leaves", len(pool.photos), len(pool.leaves))
-    steps = {name: max(1, round(full * plan.scale)) for name, (_, full) in STAGES.items() if name in chosen}
+    steps = {name: plan.steps or own for name, (_, own) in STAGES.items() if name in chosen}
     for name, budget in steps.items():
         torch.manual_seed(plan.seed)
-        STAGES[name][0](Workshop(plan.out, plan.work, pool, plan.seed, budget, plan.start), TINY)
+        STAGES[name][0](Workshop(plan.out, plan.work, pool, plan.seed, budget, plan.start, plan.adapter), TINY)
     return Pretrained(bundle=str(plan.out), pictures=len(pool.photos), steps=steps)
 
 
@@ -89,8 +91,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path(".lucidflux/pretrain"), help="checkpoints of running stages")
     parser.add_argument("--exclude", action="append", default=[], help="beginning of file names to leave out; repeatable")
     parser.add_argument("--start", type=Path, help="bundle whose prior, encoder and backbone are trained further")
+    parser.add_argument("--adapter", type=Path, help="adapter trained on the bundle, for the stage `decoder`")
     parser.add_argument("--stage", dest="stages", action="append", default=[], help="do this one; repeatable [default: all]")
-    parser.add_argument("--scale", type=float, default=1.0, help="factor on the steps of every stage")
+    parser.add_argument("--steps", type=int, help="of each stage [default: its own number]")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args(arguments)

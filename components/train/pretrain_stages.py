@@ -29,10 +29,11 @@ from models.autoencoder import SkipAutoencoder
 from models.bundle import FROZEN_FILES, FrozenParts
 from models.config import CONFIG_FILE, NetworkConfig
 from models.latents import unpack
-from models.lucidflux import Condition, prepare, velocity
+from models.lucidflux import Adapter, Condition, prepare, velocity
 from models.objective import flow_matching_loss, mix
 
 CROP_PX = 128
+DECODER_CROP_PX = 96
 CURVE_FILE = "loss.json"
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,8 @@ class Workshop:
     steps: int
     start: Path | None = None
     """Bundle whose weights a stage begins with, where it can; None begins with random ones."""
+    adapter: Path | None = None
+    """Adapter trained on the bundle, for the decoder to learn from."""
 
     def parts(self, config: NetworkConfig, *, need: tuple[str, ...], learn: tuple[str, ...] = ()) -> FrozenParts:
         """Modules of the bundle, with the weights of the parts that this stage builds on and of those it begins with."""
@@ -149,14 +152,14 @@ def reconstruction_terms(decoded_BCHW: Tensor, image_pm1_BCHW: Tensor) -> dict[s
     return {"loss": loss, "psnr": (10 * torch.log10(4 / per_picture)).mean()}
 
 
-def pairs(shop: Workshop, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
+def pairs(shop: Workshop, rng: np.random.Generator, size: int, side_px: int = CROP_PX) -> tuple[Tensor, Tensor]:
     """HQ crops and their LQ, both (B, 3, H, W) in [0, 1].
 
     Three in four are degraded as the `tiny` preset draws, one in four by white noise alone, which that preset never
     leaves as it is (it always shrinks and compresses) and cameras in the dark do.
     """
     settings = degrade.preset("tiny").model_copy(update={"crop_px": None, "flip_share": 0.0})
-    hq_u8 = shop.pool.batch(rng, size, CROP_PX)
+    hq_u8 = shop.pool.batch(rng, size, side_px)
     seed = int(rng.integers(2**31))
     lq_u8 = [degrade.apply(crop, degrade.draw(seed, str(index), 0, settings))[1] for index, crop in enumerate(hq_u8)]
     for index in np.flatnonzero(rng.random(size) < 0.25):
@@ -254,29 +257,36 @@ def train_backbone(shop: Workshop, config: NetworkConfig) -> None:
 
 
 def train_decoder(shop: Workshop, config: NetworkConfig) -> None:
-    """Teach the decoder what the network gives it: latents that the backbone has freed of noise in one step.
+    """Teach the decoder what the network gives it: latents that were freed of noise in one step.
 
+    Without an adapter the backbone does it, from the latent of HQ; with one the whole network, from the latent of the LRP.
     One picture in four is decoded from its own latent, so that the codec stays one. The encoder stays as it is.
     """
     parts = shop.parts(config, need=("autoencoder", "prior", "encoder", "backbone", "prompt", "connector"))
     codec, latent = parts.autoencoder, parts.config.latent
-    token_px = latent.token_px
+    token_px, side = latent.token_px, DECODER_CROP_PX
     if not isinstance(codec, SkipAutoencoder):
         raise SettingsError("Only the `skip` autoencoder is trained here; the released one comes with its weights.")
+    adapter = None if shop.adapter is None else Adapter.load(shop.adapter, parts.config)
     trainable(codec.linear_decoder, codec.decoder)
     loop = Loop("decoder", [codec.linear_decoder, codec.decoder], budget(shop.steps, 5e-4), shop.work)
 
+    def guess(image: Tensor, lq: Tensor, t: Tensor) -> Tensor:
+        """Latent after one step; t = 0 is the latent of HQ itself."""
+        lrp = image if adapter is None else parts.lrp(lq)
+        x0 = parts.encode(image * 2 - 1).float()
+        start = torch.where(t[:, None, None] > 0, parts.encode(lrp.float() * 2 - 1).float(), x0)
+        x_t = mix(start, torch.randn_like(x0), t)
+        cond = Condition(lq * 2 - 1, lrp.float() * 2 - 1, parts.features(lrp.float()), side, side)
+        return x_t - t[:, None, None] * velocity(adapter, parts, x_t, t, cond, 1.0).float()
+
     def step(rng: np.random.Generator) -> dict[str, Tensor]:
-        image = to_01(shop.pool.batch(rng, 8, CROP_PX))
-        t = torch.rand(len(image)) * 0.6 - 0.15
+        image, lq = pairs(shop, rng, 8, side)
+        t = (torch.rand(len(image)) * 0.6 - 0.15).clamp_min(0)
         with torch.no_grad(), bf16():
-            x0 = parts.encode(image * 2 - 1).float()
-            x_t = mix(x0, torch.randn_like(x0), t.clamp_min(0))
-            cond = Condition(image, image, parts.features(image), CROP_PX, CROP_PX)
-            guess = x_t - t.clamp_min(0)[:, None, None] * velocity(None, parts, x_t, t.clamp_min(0), cond, 1.0).float()
-        code = unpack(guess, CROP_PX // token_px, CROP_PX // token_px, latent.packing) / latent.scale + latent.shift
+            z = unpack(guess(image, lq, t), side // token_px, side // token_px, latent.packing)
         with bf16():
-            decoded = codec.decode(code).float()
+            decoded = codec.decode(z / latent.scale + latent.shift).float()
         return decoder_terms(decoded, image * 2 - 1, token_px)
 
     loop.run(step, seed=shop.seed)
@@ -289,7 +299,7 @@ def decoder_terms(decoded_BCHW: Tensor, image_pm1_BCHW: Tensor, token_px: int) -
     border = error.diff(dim=-1)[..., token_px - 1 :: token_px].abs().mean()
     border = border + error.diff(dim=-2)[..., token_px - 1 :: token_px, :].abs().mean()
     energy = (gradient_energy(decoded_BCHW) / gradient_energy(image_pm1_BCHW).clamp_min(1e-4)).clamp(0.1, 10).log().abs().mean()
-    loss = error.abs().mean() + 0.5 * gradient_loss(decoded_BCHW, image_pm1_BCHW) + 0.25 * border + 0.01 * energy
+    loss = error.abs().mean() + 0.5 * gradient_loss(decoded_BCHW, image_pm1_BCHW) + border + 0.01 * energy
     per_picture = error.detach().square().mean((1, 2, 3))
     return {"loss": loss, "psnr": (10 * torch.log10(4 / per_picture)).mean(), "energy": energy}
 
@@ -322,11 +332,11 @@ def train_hint(shop: Workshop, config: NetworkConfig) -> None:
 
 
 STAGES: Mapping[str, tuple[StageFunction, int]] = {
-    "autoencoder": (train_autoencoder, 200),
-    "prior": (train_prior, 2400),
+    "autoencoder": (train_autoencoder, 600),
+    "prior": (train_prior, 1800),
     "encoder": (train_encoder, 250),
-    "backbone": (train_backbone, 400),
-    "decoder": (train_decoder, 150),
+    "backbone": (train_backbone, 3000),
+    "decoder": (train_decoder, 300),
     "hint": (train_hint, 1000),
 }
 """Name -> function and its steps, in the order in which they build on one another."""

@@ -17,7 +17,7 @@ def pretrain(
     exclude: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Beginning of file names to leave out.")] = None,
     start: Annotated[Path | None, typer.Option(help="Bundle whose prior, encoder and backbone are trained further.")] = None,
     stage: Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Do this one [default: all].")] = None,
-    scale: Annotated[float, typer.Option(min=0, help="Factor on the steps of every stage.")] = 1.0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of each stage [default: its own number].")] = None,
 ) -> None:
     """Train the miniature's frozen parts from photos; the same command resumes a killed run."""
     options: Options = context.obj
@@ -30,5 +30,5 @@ def pretrain(
         logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
         logging.getLogger("components.train").setLevel(logging.INFO)
         work = workspace.home / "pretrain"
-        made = run(Plan(photos, out, work, exclude or [], start, stage or [], scale))
+        made = run(Plan(photos, out, work, exclude or [], start, stage or [], steps))
     finish(options, made, f"{made.text()}\nNext: lucidflux --set base={made.bundle} quickstart")

@@ -24,7 +24,7 @@ SURFACE = {
     "convert": ["sources", "--out", "--to", "--config", "--force"],
     "why": ["image"],
     "pair": ["show", "--out", "--epoch"],
-    "pretrain": ["photos", "--out", "--exclude", "--start", "--stage", "--scale"],
+    "pretrain": ["photos", "--out", "--exclude", "--start", "--stage", "--steps"],
     "dataset list": [],
     "dataset show": ["version"],
     "dataset diff": ["old", "new", "--examples"],
