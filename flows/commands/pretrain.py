@@ -30,5 +30,5 @@ def pretrain(
         logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
         logging.getLogger("components.train").setLevel(logging.INFO)
         work = workspace.home / "pretrain"
-        made = run(Plan(photos, out, work, exclude or [], start, stage or [], steps))
+        made = run(Plan(photos, out, work, exclude=exclude or [], start=start, stages=stage or [], steps=steps))
     finish(options, made, f"{made.text()}\nNext: lucidflux --set base={made.bundle} quickstart")
