@@ -17,6 +17,7 @@ from components.imaging import codec, iqa
 from components.imaging.degrade.recipe import apply, draw, preset
 from components.imaging.restorer import Restorer, SamplerSettings
 from components.ingest.packaged import PackagedSource
+from components.ingest.source import About
 
 PRESETS = ("moderate", "heavy")
 HELD_OUT = ("china", "coffee", "rocket")
@@ -54,8 +55,9 @@ def main() -> None:
 
 def held_out() -> list[codec.Image]:
     """Crops of the scenes that no training saw."""
-    source = PackagedSource(crop_px=256)
-    return [codec.decode(source.read(entry.origin)).image_u8 for entry in source.entries() if entry.scene in HELD_OUT]
+    source = PackagedSource(About("packaged"), crop_px=256)
+    found = source.read([entry for entry in source.entries() if entry.scene in HELD_OUT])
+    return [codec.decode(fetched.data).image_u8 for fetched in found if fetched.data is not None]
 
 
 def scores(restorer: Restorer, pairs: list[tuple[codec.Image, codec.Image]]) -> list[float]:

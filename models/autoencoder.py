@@ -1,14 +1,15 @@
 """The image codec: FLUX's AutoencoderKL, or the small codec that the miniature uses in its place.
 
-Both give (B, 16, H/8, W/8) for a picture (B, 3, H, W) in [-1, 1] and take it back. The small one adds a closed-form
-linear path (principal components of 8x8 patches) to a convolutional residual, because minutes of training on a
-processor do not teach plain convolutions what one eigendecomposition knows.
+Both give (B, C, H/d, W/d) for a picture (B, 3, H, W) in [-1, 1] and take it back; FLUX has C = 16 and d = 8. The small
+one adds a closed-form linear path (principal components of d x d patches) to a convolutional residual, because minutes
+of training on a processor do not teach plain convolutions what one eigendecomposition knows.
 
-Shapes: B batch, C channels, H W height and width in the units of the tensor named.
+Shapes: B batch, C channels, H W height and width in the units of the tensor named, d the latent's downscale.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import TypeAlias
 
 import torch
@@ -44,45 +45,31 @@ def residual_stack(width: int, blocks: int) -> nn.Sequential:
 
 
 class SkipAutoencoder(nn.Module):
-    """Linear patch codec plus convolutional residual at 1/2, 1/4 and 1/8 of the picture."""
+    """Linear patch codec plus convolutional residual at 1/2, 1/4, ... of the picture, down to the latent's size."""
 
     def __init__(self, config: AutoencoderConfig, latent: LatentConfig) -> None:
         super().__init__()
-        if len(config.widths) != 3 or latent.downscale != 8:
-            raise ValueError(f"The skip autoencoder has 3 widths and downscale 8; got {config.widths} and {latent.downscale}.")
-        half, quarter, eighth = config.widths
-        self.linear_encoder = nn.Conv2d(3, latent.channels, 8, stride=8)
-        self.linear_decoder = nn.ConvTranspose2d(latent.channels, 3, 8, stride=8)
-        self.encoder = nn.Sequential(
-            nn.PixelUnshuffle(2),
-            nn.Conv2d(12, half, 3, padding=1),
-            residual_stack(half, 1),
-            nn.Conv2d(half, quarter, 4, stride=2, padding=1),
-            residual_stack(quarter, 1),
-            nn.Conv2d(quarter, eighth, 4, stride=2, padding=1),
-            residual_stack(eighth, config.blocks),
-            nn.SiLU(),
-            nn.Conv2d(eighth, latent.channels, 3, padding=1),
-        )
-        self.decoder = nn.Sequential(
-            nn.Conv2d(latent.channels, eighth, 3, padding=1),
-            residual_stack(eighth, config.blocks + 1),
-            nn.Conv2d(eighth, 4 * quarter, 1),
-            nn.PixelShuffle(2),
-            residual_stack(quarter, config.blocks),
-            nn.Conv2d(quarter, 4 * half, 1),
-            nn.PixelShuffle(2),
-            residual_stack(half, config.blocks),
-            nn.SiLU(),
-            nn.Conv2d(half, 12, 3, padding=1),
-            nn.PixelShuffle(2),
-        )
+        widths, size = config.widths, latent.downscale
+        if not widths or 2 ** len(widths) != size:
+            raise ValueError(f"The skip autoencoder has one width per halving of the picture; got {widths} for downscale {size}.")
+        self.linear_encoder = nn.Conv2d(3, latent.channels, size, stride=size)
+        self.linear_decoder = nn.ConvTranspose2d(latent.channels, 3, size, stride=size)
+        down: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(12, widths[0], 3, padding=1)]
+        for wide, deep in itertools.pairwise(widths):
+            down += [residual_stack(wide, 1), nn.Conv2d(wide, deep, 4, stride=2, padding=1)]
+        down += [residual_stack(widths[-1], config.blocks), nn.SiLU(), nn.Conv2d(widths[-1], latent.channels, 3, padding=1)]
+        up: list[nn.Module] = [nn.Conv2d(latent.channels, widths[-1], 3, padding=1)]
+        up += [residual_stack(widths[-1], config.blocks + 1)]
+        for wide, deep in reversed(list(itertools.pairwise(widths))):
+            up += [nn.Conv2d(deep, 4 * wide, 1), nn.PixelShuffle(2), residual_stack(wide, config.blocks)]
+        up += [nn.SiLU(), nn.Conv2d(widths[0], 12, 3, padding=1), nn.PixelShuffle(2)]
+        self.encoder, self.decoder = nn.Sequential(*down), nn.Sequential(*up)
         for conv in (self.encoder[-1], self.decoder[-2]):
             nn.init.zeros_(conv.weight)  # type: ignore[arg-type]
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
 
     def encode(self, image_pm1_BCHW: Tensor) -> Tensor:
-        """Picture to code (B, 16, H/8, W/8), before scale and shift."""
+        """Picture to code (B, C, H/d, W/d), before scale and shift."""
         code: Tensor = self.linear_encoder(image_pm1_BCHW) + self.encoder(image_pm1_BCHW)
         return code
 
@@ -93,10 +80,10 @@ class SkipAutoencoder(nn.Module):
 
     @torch.no_grad()
     def fit_linear(self, patches_NCHW: Tensor) -> None:
-        """Set the linear path to the principal components of 8x8 patches.
+        """Set the linear path to the principal components of d x d patches.
 
         Args:
-            patches_NCHW: (N, 3, 8, 8) in [-1, 1], N well above 192.
+            patches_NCHW: (N, 3, d, d) in [-1, 1], N well above 3 d d.
         """
         flat = patches_NCHW.double().flatten(1)
         mean = flat.mean(0)
@@ -105,11 +92,11 @@ class SkipAutoencoder(nn.Module):
         top, basis = values.flip(0)[:channels], vectors.flip(1)[:, :channels]
         gain = top.sqrt() ** WHITENING
         analysis, synthesis = (basis / gain).T, (basis * gain).T
-        self.linear_encoder.weight.copy_(analysis.reshape(channels, 3, 8, 8).float())
+        self.linear_encoder.weight.copy_(analysis.view_as(self.linear_encoder.weight).float())
         self.linear_encoder.bias.copy_((-analysis @ mean).float())  # type: ignore[union-attr]
-        self.linear_decoder.weight.copy_(synthesis.reshape(channels, 3, 8, 8).float())
+        self.linear_decoder.weight.copy_(synthesis.view_as(self.linear_decoder.weight).float())
         # one bias per colour channel is all that a transposed convolution has; the mean patch is nearly flat
-        self.linear_decoder.bias.copy_(mean.reshape(3, 64).mean(1).float())  # type: ignore[union-attr]
+        self.linear_decoder.bias.copy_(mean.reshape(3, -1).mean(1).float())  # type: ignore[union-attr]
 
 
 Autoencoder: TypeAlias = SkipAutoencoder | AutoencoderKL

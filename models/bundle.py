@@ -215,7 +215,7 @@ def build(config: NetworkConfig, *, empty: bool = False) -> FrozenParts:
         encoder=build_encoder(config.encoder),
         prompt=Prompt(config.prompt_tokens, config.backbone),
         connector=build_connector(config) if "connector" in config.starts else None,
-        hint=hint_convolutions(config.conditioner.hint_channels) if "hint" in config.starts else None,
+        hint=hint_convolutions(config.conditioner.hint_channels, config.latent.downscale) if "hint" in config.starts else None,
     )
 
 

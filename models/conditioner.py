@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from models.config import BackboneConfig, NetworkConfig
 from models.latents import pack, position_ids
 
-HINT_STRIDES = (1, 1, 2, 1, 2, 1, 2, 1)
-"""Strides of the eight hint convolutions (released): 1/8 of the picture in all."""
+HINT_CONVOLUTIONS = 8
+"""Hint convolutions (released); the third, fifth and seventh may halve the picture."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,17 @@ def embed_moment(embedder: nn.Module, moment: Moment) -> Tensor:
     return vector
 
 
-def hint_convolutions(channels: int) -> nn.Sequential:
-    """Eight 3x3 convolutions with SiLU between them, 3 -> channels, to 1/8 of the picture."""
+def hint_convolutions(channels: int, downscale: int) -> nn.Sequential:
+    """Eight 3x3 convolutions with SiLU between them, 3 -> channels, to the size of the latent (released: 1/8).
+
+    Raises:
+        ValueError: the downscale is none of 2, 4 and 8.
+    """
+    if downscale not in (2, 4, 8):
+        raise ValueError(f"Hint convolutions shrink a picture by 2, 4 or 8; got {downscale}. Correct latent.downscale.")
     layers: list[nn.Module] = []
-    for index, stride in enumerate(HINT_STRIDES):
+    for index in range(HINT_CONVOLUTIONS):
+        stride = 2 if index % 2 == 0 and 0 < index <= 2 * (downscale.bit_length() - 1) else 1
         layers.append(nn.Conv2d(channels if index else 3, channels, 3, stride=stride, padding=1))
         layers.append(nn.SiLU())
     return nn.Sequential(*layers[:-1])
@@ -81,7 +88,7 @@ class Branch(nn.Module):
         super().__init__()
         backbone, width = network.backbone, network.backbone.hidden
         self.packing = network.latent.packing
-        self.input_hint_block = hint_convolutions(network.conditioner.hint_channels)
+        self.input_hint_block = hint_convolutions(network.conditioner.hint_channels, network.latent.downscale)
         self.pos_embed_input = nn.Linear(network.conditioner.hint_channels * self.packing**2, width)
         self.txt_in = nn.Linear(backbone.context_dim, width)
         self.rotary = FluxPosEmbed(theta=backbone.rotary_base, axes_dim=list(backbone.axes))

@@ -125,7 +125,8 @@ class AutoencoderConfig(Part):
     kind: Literal["kl", "skip"] = "kl"
     """`kl`: diffusers AutoencoderKL as FLUX has it; `skip`: linear codec plus a small convolutional residual."""
     widths: tuple[int, ...] = (128, 256, 512, 512)
-    """Channels per level; `kl`: from the image inwards (released: 128, 256, 512, 512), `skip`: at 1/2, 1/4, 1/8."""
+    """Channels per level; `kl`: from the image inwards (released: 128, 256, 512, 512), `skip`: at 1/2, 1/4, ... of the
+    picture, one per halving."""
     blocks: Positive = 2
     """Residual blocks per level (released: 2)."""
 
@@ -210,13 +211,13 @@ class NetworkConfig(Part):
 
 
 TINY = NetworkConfig(
-    latent=LatentConfig(scale=1.0, shift=0.0),
+    latent=LatentConfig(downscale=4, scale=1.0, shift=0.0),
     backbone=BackboneConfig(
         hidden=128, heads=4, axes=(4, 14, 14), double_blocks=2, single_blocks=4, context_dim=64, pooled_dim=32
     ),
     encoder=EncoderConfig(hidden=64, intermediate=128, layers=3, heads=4, image_px=64, patch_px=16, resize="tensor"),
     prior=PriorConfig(kind="unet"),
-    autoencoder=AutoencoderConfig(kind="skip", widths=(32, 64, 96), blocks=2),
+    autoencoder=AutoencoderConfig(kind="skip", widths=(32, 64), blocks=2),
     prompt_tokens=4,
 )
 """Sizes of the shipped miniature: all parts at released structure, small enough to train on two processor cores."""

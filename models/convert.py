@@ -49,7 +49,7 @@ BUILDERS: Mapping[str, Callable[[NetworkConfig], nn.Module]] = {
     "encoder": lambda config: build_encoder(config.encoder),
     "connector": build_connector,
     "prompt": lambda config: Prompt(config.prompt_tokens, config.backbone),
-    "hint": lambda config: hint_convolutions(config.conditioner.hint_channels),
+    "hint": lambda config: hint_convolutions(config.conditioner.hint_channels, config.latent.downscale),
 }
 """Part -> what makes its module."""
 

@@ -22,16 +22,18 @@ from torch import Tensor
 
 from components.errors import SettingsError
 from components.imaging.degrade import recipe as degrade
-from components.train.pretrain_loop import Budget, TimedLoop
+from components.train.pretrain_loop import Loop, budget
 from components.train.pretrain_photos import CropPool, Image
 from models import bundle
 from models.autoencoder import SkipAutoencoder
 from models.bundle import FROZEN_FILES, FrozenParts
 from models.config import CONFIG_FILE, NetworkConfig
-from models.lucidflux import Condition, prepare
-from models.objective import flow_matching_loss
+from models.latents import unpack
+from models.lucidflux import Adapter, Condition, prepare, velocity
+from models.objective import flow_matching_loss, mix
 
 CROP_PX = 128
+DECODER_CROP_PX = 96
 CURVE_FILE = "loss.json"
 
 log = logging.getLogger(__name__)
@@ -47,19 +49,25 @@ class Workshop:
     """Checkpoints of running stages."""
     pool: CropPool
     seed: int
-    minutes: float
+    steps: int
+    start: Path | None = None
+    """Bundle whose weights a stage begins with, where it can; None begins with random ones."""
+    adapter: Path | None = None
+    """Adapter trained on the bundle, for the decoder to learn from."""
 
-    def parts(self, config: NetworkConfig, *, need: tuple[str, ...]) -> FrozenParts:
-        """Modules of the bundle, with the weights of the parts that this stage builds on."""
+    def parts(self, config: NetworkConfig, *, need: tuple[str, ...], learn: tuple[str, ...] = ()) -> FrozenParts:
+        """Modules of the bundle, with the weights of the parts that this stage builds on and of those it begins with."""
         path = self.out / CONFIG_FILE
         parts = bundle.build(NetworkConfig.load(self.out) if path.is_file() else config)
         for name, module in parts.modules().items():
             if name in need:
                 bundle.read_weights(self.out / FROZEN_FILES[name], module)
+            elif name in learn and self.start is not None:
+                bundle.read_weights(self.start / FROZEN_FILES[name], module)
             module.eval().requires_grad_(requires_grad=False)
         return parts
 
-    def keep(self, parts: FrozenParts, names: tuple[str, ...], loop: TimedLoop) -> None:
+    def keep(self, parts: FrozenParts, names: tuple[str, ...], loop: Loop) -> None:
         """Write config, the named parts and the stage's loss curve."""
         parts.config.save(self.out)
         for name in names:
@@ -67,7 +75,7 @@ class Workshop:
         path = self.out / CURVE_FILE
         curves = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         every = max(1, len(loop.curve) // 12)
-        curves[loop.name] = {"steps": loop.steps, "minutes": round(loop.elapsed / 60, 1), "curve": loop.curve[::-every][::-1]}
+        curves[loop.name] = {"steps": loop.steps, "minutes": round(loop.seconds / 60, 1), "curve": loop.curve[::-every][::-1]}
         path.write_text(json.dumps(curves, indent=1) + "\n", encoding="utf-8")
 
 
@@ -75,7 +83,7 @@ class StageFunction(Protocol):
     """One stage: trains and writes."""
 
     def __call__(self, shop: Workshop, config: NetworkConfig) -> None:
-        """Train for `shop.minutes` and write the stage's files."""
+        """Train for `shop.steps` and write the stage's files."""
 
 
 def to_01(image_u8: Image) -> Tensor:
@@ -107,10 +115,10 @@ def train_autoencoder(shop: Workshop, config: NetworkConfig) -> None:
     if not isinstance(codec, SkipAutoencoder):
         raise SettingsError("Only the `skip` autoencoder is trained here; the released one comes with its weights.")
     rng = np.random.default_rng(shop.seed)
-    patches = to_01(shop.pool.batch(rng, 6000, 8)) * 2 - 1
+    patches = to_01(shop.pool.batch(rng, 6000, parts.config.latent.downscale)) * 2 - 1
     codec.fit_linear(patches)
     trainable(codec)
-    loop = TimedLoop("autoencoder", [codec], Budget(shop.minutes, 1.5e-3), shop.work)
+    loop = Loop("autoencoder", [codec], budget(shop.steps, 1.5e-3), shop.work)
 
     def step(rng: np.random.Generator) -> dict[str, Tensor]:
         image = to_01(shop.pool.batch(rng, 8, CROP_PX)) * 2 - 1
@@ -144,14 +152,14 @@ def reconstruction_terms(decoded_BCHW: Tensor, image_pm1_BCHW: Tensor) -> dict[s
     return {"loss": loss, "psnr": (10 * torch.log10(4 / per_picture)).mean()}
 
 
-def pairs(shop: Workshop, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
+def pairs(shop: Workshop, rng: np.random.Generator, size: int, side_px: int = CROP_PX) -> tuple[Tensor, Tensor]:
     """HQ crops and their LQ, both (B, 3, H, W) in [0, 1].
 
     Three in four are degraded as the `tiny` preset draws, one in four by white noise alone, which that preset never
     leaves as it is (it always shrinks and compresses) and cameras in the dark do.
     """
     settings = degrade.preset("tiny").model_copy(update={"crop_px": None, "flip_share": 0.0})
-    hq_u8 = shop.pool.batch(rng, size, CROP_PX)
+    hq_u8 = shop.pool.batch(rng, size, side_px)
     seed = int(rng.integers(2**31))
     lq_u8 = [degrade.apply(crop, degrade.draw(seed, str(index), 0, settings))[1] for index, crop in enumerate(hq_u8)]
     for index in np.flatnonzero(rng.random(size) < 0.25):
@@ -162,9 +170,9 @@ def pairs(shop: Workshop, rng: np.random.Generator, size: int) -> tuple[Tensor, 
 
 def train_prior(shop: Workshop, config: NetworkConfig) -> None:
     """Teach the light restorer: L1 + a little gradient loss from LQ to HQ."""
-    parts = shop.parts(config, need=())
+    parts = shop.parts(config, need=(), learn=("prior",))
     trainable(parts.prior)
-    loop = TimedLoop("prior", [parts.prior], Budget(shop.minutes, 2e-3), shop.work)
+    loop = Loop("prior", [parts.prior], budget(shop.steps, 2e-3), shop.work)
 
     def step(rng: np.random.Generator) -> dict[str, Tensor]:
         hq, lq = pairs(shop, rng, 8)
@@ -199,10 +207,10 @@ class Contrast(torch.nn.Module):
 
 def train_encoder(shop: Workshop, config: NetworkConfig) -> None:
     """Teach the image encoder that a crop and the LRP of its LQ show the same: sigmoid contrastive loss."""
-    parts = shop.parts(config, need=("prior",))
+    parts = shop.parts(config, need=("prior",), learn=("encoder",))
     contrast = Contrast()
     trainable(parts.encoder)
-    loop = TimedLoop("encoder", [parts.encoder, contrast], Budget(shop.minutes, 1e-3), shop.work)
+    loop = Loop("encoder", [parts.encoder, contrast], budget(shop.steps, 1e-3), shop.work)
     side = parts.config.encoder.image_px
 
     def pooled(image_01: Tensor) -> Tensor:
@@ -224,11 +232,12 @@ def train_encoder(shop: Workshop, config: NetworkConfig) -> None:
 
 def train_backbone(shop: Workshop, config: NetworkConfig) -> None:
     """Flow matching on HQ latents, jointly with the prompt and the connector; semantic tokens in every second step."""
-    parts = shop.parts(config, need=("autoencoder", "prior", "encoder"))
+    names = ("backbone", "prompt", "connector")
+    parts = shop.parts(config, need=("autoencoder", "prior", "encoder"), learn=names)
     assert parts.connector is not None
     learners = (parts.backbone, parts.prompt, parts.connector)
     trainable(*learners)
-    loop = TimedLoop("backbone", learners, Budget(shop.minutes, 1.5e-3, ema_decay=0.998), shop.work)
+    loop = Loop("backbone", learners, budget(shop.steps, 1.5e-3, ema_decay=0.998), shop.work)
 
     def step(rng: np.random.Generator) -> dict[str, Tensor]:
         image = to_01(shop.pool.batch(rng, 8, CROP_PX))
@@ -244,7 +253,60 @@ def train_backbone(shop: Workshop, config: NetworkConfig) -> None:
         return {"loss": loss_B.mean()}
 
     loop.run(step, seed=shop.seed)
-    shop.keep(parts, ("backbone", "prompt", "connector"), loop)
+    shop.keep(parts, names, loop)
+
+
+def train_decoder(shop: Workshop, config: NetworkConfig) -> None:
+    """Teach the decoder what the network gives it: latents that were freed of noise in one step.
+
+    Without an adapter the backbone does it, from the latent of HQ; with one the whole network, from the latent of the LRP.
+    One picture in four is decoded from its own latent, so that the codec stays one. The encoder stays as it is.
+    """
+    parts = shop.parts(config, need=("autoencoder", "prior", "encoder", "backbone", "prompt", "connector"))
+    codec, latent = parts.autoencoder, parts.config.latent
+    token_px, side = latent.token_px, DECODER_CROP_PX
+    if not isinstance(codec, SkipAutoencoder):
+        raise SettingsError("Only the `skip` autoencoder is trained here; the released one comes with its weights.")
+    adapter = None if shop.adapter is None else Adapter.load(shop.adapter, parts.config)
+    trainable(codec.linear_decoder, codec.decoder)
+    loop = Loop("decoder", [codec.linear_decoder, codec.decoder], budget(shop.steps, 5e-4), shop.work)
+
+    def guess(image: Tensor, lq: Tensor, t: Tensor) -> Tensor:
+        """Latent after one step; t = 0 is the latent of HQ itself."""
+        lrp = image if adapter is None else parts.lrp(lq)
+        x0 = parts.encode(image * 2 - 1).float()
+        start = torch.where(t[:, None, None] > 0, parts.encode(lrp.float() * 2 - 1).float(), x0)
+        x_t = mix(start, torch.randn_like(x0), t)
+        cond = Condition(lq * 2 - 1, lrp.float() * 2 - 1, parts.features(lrp.float()), side, side)
+        return x_t - t[:, None, None] * velocity(adapter, parts, x_t, t, cond, 1.0).float()
+
+    def step(rng: np.random.Generator) -> dict[str, Tensor]:
+        image, lq = pairs(shop, rng, 8, side)
+        t = (torch.rand(len(image)) * 0.6 - 0.15).clamp_min(0)
+        with torch.no_grad(), bf16():
+            z = unpack(guess(image, lq, t), side // token_px, side // token_px, latent.packing)
+        with bf16():
+            decoded = codec.decode(z / latent.scale + latent.shift).float()
+        return decoder_terms(decoded, image * 2 - 1, token_px)
+
+    loop.run(step, seed=shop.seed)
+    shop.keep(parts, ("autoencoder",), loop)
+
+
+def decoder_terms(decoded_BCHW: Tensor, image_pm1_BCHW: Tensor, token_px: int) -> dict[str, Tensor]:
+    """Loss of a picture decoded from a doubtful latent: L1, gradients, steps at token borders, and as much gradient as HQ."""
+    error = decoded_BCHW - image_pm1_BCHW
+    border = error.diff(dim=-1)[..., token_px - 1 :: token_px].abs().mean()
+    border = border + error.diff(dim=-2)[..., token_px - 1 :: token_px, :].abs().mean()
+    energy = (gradient_energy(decoded_BCHW) / gradient_energy(image_pm1_BCHW).clamp_min(1e-4)).clamp(0.1, 10).log().abs().mean()
+    loss = error.abs().mean() + 0.5 * gradient_loss(decoded_BCHW, image_pm1_BCHW) + border + 0.01 * energy
+    per_picture = error.detach().square().mean((1, 2, 3))
+    return {"loss": loss, "psnr": (10 * torch.log10(4 / per_picture)).mean(), "energy": energy}
+
+
+def gradient_energy(image_BCHW: Tensor) -> Tensor:
+    """Mean square of neighbouring pixels' differences, one per picture (B,)."""
+    return image_BCHW.diff(dim=-1).square().mean((1, 2, 3)) + image_BCHW.diff(dim=-2).square().mean((1, 2, 3))
 
 
 def train_hint(shop: Workshop, config: NetworkConfig) -> None:
@@ -253,7 +315,7 @@ def train_hint(shop: Workshop, config: NetworkConfig) -> None:
     hint = parts.hint
     assert hint is not None
     trainable(hint)
-    loop = TimedLoop("hint", [hint], Budget(shop.minutes, 4e-3, weight_decay=0.0), shop.work)
+    loop = Loop("hint", [hint], budget(shop.steps, 4e-3, weight_decay=0.0), shop.work)
     latent = parts.config.latent
 
     def step(rng: np.random.Generator) -> dict[str, Tensor]:
@@ -269,11 +331,12 @@ def train_hint(shop: Workshop, config: NetworkConfig) -> None:
     shop.keep(parts, ("hint",), loop)
 
 
-STAGES: Mapping[str, tuple[StageFunction, float]] = {
-    "autoencoder": (train_autoencoder, 0.27),
-    "prior": (train_prior, 0.15),
-    "encoder": (train_encoder, 0.06),
-    "backbone": (train_backbone, 0.49),
-    "hint": (train_hint, 0.03),
+STAGES: Mapping[str, tuple[StageFunction, int]] = {
+    "autoencoder": (train_autoencoder, 600),
+    "prior": (train_prior, 1800),
+    "encoder": (train_encoder, 250),
+    "backbone": (train_backbone, 3000),
+    "decoder": (train_decoder, 300),
+    "hint": (train_hint, 1000),
 }
-"""Name -> function and its share of the whole budget, in the order in which they build on one another."""
+"""Name -> function and its steps, in the order in which they build on one another."""

@@ -28,6 +28,7 @@ SURFACE = {
     "why": ["image"],
     "pair": ["show", "--out", "--epoch"],
     "ablate": ["manifest", "--seeds", "--arm"],
+    "pretrain": ["photos", "--out", "--exclude", "--start", "--stage", "--steps"],
     "dataset list": [],
     "dataset show": ["version"],
     "dataset diff": ["old", "new", "--examples"],

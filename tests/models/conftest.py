@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from models import bundle
-from models.config import TINY
+from models.config import TINY, AutoencoderConfig, LatentConfig
 from models.golden import read_golden
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -45,7 +45,11 @@ def small():
     """A bundle of random weights, small enough to build in milliseconds."""
     torch.manual_seed(0)
     config = TINY.model_copy(
-        update={"backbone": TINY.backbone.model_copy(update={"hidden": 32, "heads": 2, "axes": (4, 6, 6), "single_blocks": 1})}
+        update={
+            "latent": LatentConfig(scale=1.0, shift=0.0),
+            "autoencoder": AutoencoderConfig(kind="skip", widths=(32, 64, 96)),
+            "backbone": TINY.backbone.model_copy(update={"hidden": 32, "heads": 2, "axes": (4, 6, 6), "single_blocks": 1}),
+        }
     )
     parts = bundle.build(config)
     for module in parts.modules().values():

@@ -1,16 +1,16 @@
 import json
 import logging
-import time
 
 import numpy as np
 import pytest
 import torch
 
-from components.errors import SourceError
+from components.errors import SourceError, UnknownName
 from components.imaging import codec
-from components.train.pretrain_loop import Budget, TimedLoop
+from components.train.pretrain import Plan, pretrain
+from components.train.pretrain_loop import Loop, budget
 from components.train.pretrain_photos import SHORT_SIDES_PX, CropPool, box_down, dead_leaves, load_pool, sizes_of
-from components.train.pretrain_stages import CURVE_FILE, STAGES, Contrast, Workshop, psnr
+from components.train.pretrain_stages import CURVE_FILE, STAGES, Contrast, Workshop, decoder_terms, psnr
 from models import bundle
 from models.config import TINY
 
@@ -60,14 +60,15 @@ def test_excluded_photos_are_not_read(tmp_path):
         load_pool([tmp_path], exclude=["web_", "keep"], seed=0, leaves=0)
 
 
-def quick_loop(work, minutes=0.01):
+def line(work, steps=40):
     torch.manual_seed(0)
-    return TimedLoop("line", [torch.nn.Linear(2, 1)], Budget(minutes, 1e-2), work)
+    return Loop("line", [torch.nn.Linear(2, 1)], budget(steps, 1e-2), work)
 
 
-def square(loop):
+def square(loop, stop_at=None):
     def step(rng):
-        time.sleep(0.01)
+        if loop.steps == stop_at:
+            raise KeyboardInterrupt
         x = torch.from_numpy(rng.standard_normal((8, 2)).astype(np.float32))
         return {"loss": (loop.modules[0](x) - x.sum(1, keepdim=True)).square().mean()}
 
@@ -75,19 +76,24 @@ def square(loop):
 
 
 def test_a_loop_lowers_its_loss_and_keeps_the_averaged_weights(tmp_path):
-    loop = quick_loop(tmp_path)
+    loop = line(tmp_path)
     loop.run(square(loop), seed=1)
+    assert loop.steps == 40
     assert loop.curve[-1]["loss"] < 2
-    torch.testing.assert_close(loop.parameters[0], loop.average[0], atol=0, rtol=0)
+    torch.testing.assert_close(loop.weights["0.weight"], loop.average["0.weight"], atol=0, rtol=0)
 
 
-def test_a_second_loop_goes_on_where_the_first_one_stopped(tmp_path):
-    first = quick_loop(tmp_path)
-    first.run(square(first), seed=1)
-    second = quick_loop(tmp_path, minutes=0.02)
-    assert (second.steps, second.elapsed) == (first.steps, first.elapsed)
-    second.run(square(second), seed=1)
-    assert second.steps > first.steps
+def test_a_killed_loop_goes_on_to_the_same_weights(tmp_path, monkeypatch):
+    whole = line(tmp_path / "whole")
+    whole.run(square(whole), seed=1)
+    monkeypatch.setattr("components.train.pretrain_loop.CHECKPOINT_SECONDS", 0)
+    killed = line(tmp_path / "killed")
+    with pytest.raises(KeyboardInterrupt):
+        killed.run(square(killed, stop_at=17), seed=1)
+    again = line(tmp_path / "killed")
+    again.run(square(again), seed=1)
+    for name, weight in whole.weights.items():
+        torch.testing.assert_close(again.weights[name], weight, atol=0, rtol=0)
 
 
 def test_the_contrastive_loss_prefers_matching_pairs():
@@ -100,18 +106,30 @@ def test_psnr_of_a_known_error():
     assert float(psnr(torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.1))) == pytest.approx(20)
 
 
-def test_the_shares_of_the_stages_make_a_whole():
-    assert sum(share for _, share in STAGES.values()) == pytest.approx(1)
+def test_an_unknown_stage_is_named_with_a_suggestion(tmp_path):
+    with pytest.raises(UnknownName, match="backbone"):
+        pretrain(Plan([tmp_path], tmp_path, tmp_path, stages=["backbon"]))
+
+
+def test_the_decoder_loses_by_steps_at_token_borders_and_by_too_little_gradient():
+    image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    flat, steps, elsewhere = image.clone(), image.clone(), image.clone()
+    flat[:] = image.mean((2, 3), keepdim=True) + 0.1 * (image - image.mean((2, 3), keepdim=True))
+    steps[..., 8:16] += 0.1
+    elsewhere[..., 9:17] += 0.1
+    assert decoder_terms(image, image, 8)["loss"] < 1e-6
+    assert decoder_terms(flat, image, 8)["energy"] > 2
+    assert decoder_terms(steps, image, 8)["loss"] > decoder_terms(elsewhere, image, 8)["loss"]
 
 
 @pytest.mark.e2e
 def test_every_stage_writes_its_part_of_a_bundle_that_loads(tmp_path, caplog):
-    """Real stages, seconds each: the bundle must be complete and its codec better than a flat picture."""
+    """Real stages, two steps each: the bundle must be complete and its codec better than a flat picture."""
     caplog.set_level(logging.INFO)
     smooth = np.kron(noise(1, 20, 20), np.ones((16, 16, 1), np.uint8))
     pool = CropPool([smooth, noise(2, 200, 200) // 8 + 100], [])
     for name, (stage, _) in STAGES.items():
-        stage(Workshop(tmp_path / "out", tmp_path / "work", pool, 3, 0.02), TINY)
+        stage(Workshop(tmp_path / "out", tmp_path / "work", pool, 3, 2), TINY)
         assert name in json.loads((tmp_path / "out" / CURVE_FILE).read_text())
     frozen = bundle.load_frozen(tmp_path / "out")
     image = torch.from_numpy(smooth[:128, :128]).permute(2, 0, 1)[None] / 127.5 - 1
