@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import ablate, benchmark, dataset, pair, pretrain, promotion, weights
+from flows.commands import ablate, benchmark, captions, dataset, pair, pretrain, promotion, weights
 from flows.commands.session import Options, finish, look_first, running
 from flows.terminal import Terminal
 
@@ -34,6 +34,7 @@ app.command()(promotion.lineage)
 app.command()(dataset.why)
 app.command()(pair.pair)
 app.command()(ablate.ablate)
+app.command()(captions.audit_captions)
 app.command()(pretrain.pretrain)
 
 

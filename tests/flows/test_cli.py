@@ -27,6 +27,7 @@ SURFACE = {
     "convert": ["sources", "--out", "--to", "--config", "--force"],
     "why": ["image"],
     "pair": ["show", "--out", "--epoch"],
+    "audit-captions": ["captions", "--endpoint", "--model", "--out"],
     "ablate": ["manifest", "--seeds", "--arm"],
     "pretrain": ["photos", "--out", "--exclude", "--start", "--stage", "--steps"],
     "dataset list": [],
