@@ -26,9 +26,10 @@ def test_missing_weights_and_a_server_that_is_away_are_told_with_what_to_do(tmp_
 def test_a_machine_without_a_gpu_is_told_what_the_processor_needs(tmp_path, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    (told,) = doctor._memory(Workspace(load("tiny"), tmp_path))
+    profile = load("tiny")
+    (told,) = doctor._memory(Workspace(profile, tmp_path))
     assert told.state == "ok"
-    assert "tiny at 256 px runs on the processor in mode full" in told.said
+    assert f"tiny at {profile.sampler.tile_px} px runs on the processor in mode full" in told.said
 
 
 @pytest.mark.parametrize(
