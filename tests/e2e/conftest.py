@@ -67,7 +67,7 @@ MANY_SHARDS = {
     "backend.workers": "2",
     "synthesize.preset": "dreamclear",
     "synthesize.crop_px": "160",
-    "synthesize.epochs": "3",
+    "synthesize.epochs": "2",
     "synthesize.store": "shards",
     "synthesize.shard_pairs": "4",
 }

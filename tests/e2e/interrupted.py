@@ -36,7 +36,7 @@ class Run:
     def workers(self) -> list[psutil.Process]:
         """Give the processes that have jobs, or wait for some."""
         children = psutil.Process(self.process.pid).children(recursive=True)
-        return [child for child in children if any(word in _command_line(child) for word in WORKERS)]
+        return [child for child in children if any(word in command_line(child) for word in WORKERS)]
 
     def at_work(self, shards: int) -> list[psutil.Process]:
         """Wait until so many more shards are finished and there are workers; gives those."""
@@ -66,8 +66,9 @@ class Run:
         return file.read()
 
 
-def _command_line(process: psutil.Process) -> str:
+def command_line(process: psutil.Process) -> str:
+    """Command line of a process; nothing of one that has just ended."""
     try:
         return " ".join(process.cmdline())
-    except psutil.Error:  # it has just ended
+    except psutil.Error:
         return ""

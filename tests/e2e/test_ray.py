@@ -14,7 +14,7 @@ from components.errors import DecodeError, SettingsError, WorkerError
 from components.records import content_hash
 from tests.components.backends.shard_functions import die_at_two, die_the_first_time, double, fail_to_decode
 from tests.e2e.conftest import MANY_SHARDS
-from tests.e2e.interrupted import Run
+from tests.e2e.interrupted import Run, command_line
 
 pytest.importorskip("ray", reason="the extra `ray` is not installed")
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -24,9 +24,8 @@ RAY = str(Path(sys.executable).with_name("ray"))
 
 def ray_processes():
     names = ("raylet", "gcs_server", "ray::", "default_worker.py")
-    return [
-        child for child in psutil.Process().children(recursive=True) if any(name in " ".join(child.cmdline()) for name in names)
-    ]
+    children = psutil.Process().children(recursive=True)
+    return [child for child in children if any(name in command_line(child) for name in names)]
 
 
 def test_a_ray_of_our_own_keeps_the_order_loses_one_shard_to_a_killed_worker_and_leaves_nothing(tmp_path):
