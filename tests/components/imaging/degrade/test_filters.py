@@ -157,6 +157,7 @@ def test_fit_takes_its_part_of_the_crop():
     assert rescale(made(1, 30), Rescale(factor=0.3, mode="area"), HERE).shape == (1, 9, 3)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     "without",
     [
