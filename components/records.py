@@ -113,6 +113,13 @@ class PairSet(Record):
     picture: str = ""
     """Key of the page that shows the pairs; empty until it is drawn."""
 
+    @property
+    def checked(self) -> tuple[Expectations, ...]:
+        """Every contract that was held from the pictures to the pairs, in that order."""
+        curation = self.curation
+        suites = (curation.dataset.expectations, curation.before, curation.after, self.expectations, self.draws, self.looks)
+        return tuple(suite for suite in suites if suite is not None)
+
 
 class TrainRun(Record):
     """One training run and the adapter that it left."""

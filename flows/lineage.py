@@ -45,10 +45,10 @@ def find_report(workspace: Workspace, run: TrainRun) -> EvalReport:
 
 def champion_report(workspace: Workspace, run: TrainRun) -> EvalReport | None:
     """The report of the champion that a run would have to beat; None when there is none, or it is the run itself."""
-    from components.register.promote import alias_of
+    from components.register.promote import champion_of
 
     profile = workspace.profile
-    champion = workspace.tracker.by_alias(profile.registry.model, alias_of(profile.promote.kind))
+    champion = champion_of(workspace.tracker, workspace.ledger, profile.registry.model, profile.promote.kind)
     if champion is None or champion.run_id == run.run_id:
         return None
     try:

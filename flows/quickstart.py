@@ -118,12 +118,11 @@ def mlflow_command(workspace: Workspace) -> str:
 
 
 def _data(result: Quickstart, workspace: Workspace, source: str) -> list[str]:
-    curation = result.run.pairs.curation
     share = workspace.profile.curate.keep_share
     lines = [f"Dataset     version {result.dataset.dvc_md5} ({result.dataset.manifest.rows} pictures){_pinned(result, source)}"]
     lines += [f"  {count:5d}     {name}" for name, count in result.funnel.items()]
     lines.append(f"  keeps {share:.0%} of the ranked pictures (the paper keeps 20 %)" if share != 0.2 else "  keeps 20 %")
-    for checked in (result.dataset.expectations, curation.before, curation.after, result.run.pairs.expectations):
+    for checked in result.run.pairs.checked:
         lines.append(
             f"Expected    {checked.suite}: {'passed' if checked.passed else 'FAILED'} ({checked.evaluated} expectations)"
         )

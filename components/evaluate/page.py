@@ -69,11 +69,8 @@ def _funnel(run: TrainRun) -> Table:
 
 
 def _expectations(run: TrainRun) -> Table:
-    curation = run.pairs.curation
-    pairs = run.pairs
-    checked = (curation.dataset.expectations, curation.before, curation.after, pairs.expectations, pairs.draws, pairs.looks)
     rows = [
-        [suite.suite, str(suite.evaluated), "passed" if suite.passed else "; ".join(suite.failed)] for suite in checked if suite
+        [suite.suite, str(suite.evaluated), "passed" if suite.passed else "; ".join(suite.failed)] for suite in run.pairs.checked
     ]
     return Table("Expectations", ["suite", "evaluated", "outcome"], rows)
 

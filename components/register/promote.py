@@ -43,12 +43,16 @@ def promote(
     """
     with ledger.exclusive(version.name):
         finish(tracker, ledger, version.name)
-        before = tracker.by_alias(version.name, alias_of(kind))
+        before = champion_of(tracker, ledger, version.name, kind)
         aliases = [alias_of(kind), *([CHAMPION] if kind == serves else [])]
         if before is not None and before.version == version.version and _points(tracker, version, aliases):
             return version.model_copy(update={"alias": aliases[-1], "gates": _gates_of(ledger, version)})
-        gates = tuple(judge(None if before is None or before.version == version.version else before))
-        fields = _fields(version, before, who=who, kind=kind, gates=gates)
+        if before is not None and before.version == version.version:  # it only begins to serve
+            against, previous = None, _replaced_by(ledger, version.name, kind, version.version)
+        else:
+            against, previous = before, before.version if before else None
+        gates = tuple(judge(against))
+        fields = _fields(version, previous, who=who, kind=kind, gates=gates)
         refused = [gate for gate in gates if gate.refuses]
         if refused:
             reason = "; ".join(f"{gate.gate}: {gate.reason}" for gate in refused)
@@ -68,17 +72,15 @@ def rollback(tracker: Tracker, ledger: Ledger, name: str, *, who: str, reason: s
     """
     with ledger.exclusive(name):
         finish(tracker, ledger, name)
-        current = tracker.by_alias(name, alias_of(kind))
+        current = champion_of(tracker, ledger, name, kind)
         if current is None:
             raise RegistryError(
                 f"There is no {name}@{alias_of(kind)} to roll back. Promote a version first: lucidflux promote VERSION."
             )
-        moves = _moves(ledger, name, kind)
-        came = next((entry for entry in reversed(moves) if entry.version == current.version), None)
-        if came is None or came.previous_version is None:
+        target = _replaced_by(ledger, name, kind, current.version)
+        if target is None:
             raise RegistryError(f"{name}/{current.version} is the first champion; there is none before it to go back to.")
-        target = came.previous_version
-        first = next((entry for entry in moves if entry.version == target), None)
+        first = next((entry for entry in _moves(ledger, name, kind) if entry.version == target), None)
         entry: dict[str, Any] = {
             "action": "rolled back",
             "at": now(),
@@ -94,6 +96,14 @@ def rollback(tracker: Tracker, ledger: Ledger, name: str, *, who: str, reason: s
         found = tracker.by_alias(name, aliases[-1])
     if found is None:
         raise RegistryError(f"The registry lost {name}@{aliases[-1]} right after it was set. Try again.")
+    return found
+
+
+def champion_of(tracker: Tracker, ledger: Ledger, name: str, kind: str) -> ModelVersion | None:
+    """The champion of a kind; one that was promoted before there were kinds is known by the ledger alone."""
+    found = tracker.by_alias(name, alias_of(kind))
+    if found is None and (moves := _moves(ledger, name, kind)):
+        return tracker.resolve(f"{name}/{moves[-1].version}")
     return found
 
 
@@ -136,14 +146,12 @@ def _points(tracker: Tracker, version: ModelVersion, aliases: Sequence[str]) -> 
     return all(one is not None and one.version == version.version for one in found)
 
 
-def _fields(
-    version: ModelVersion, before: ModelVersion | None, *, who: str, kind: str, gates: Sequence[GateResult]
-) -> dict[str, Any]:
+def _fields(version: ModelVersion, previous: int | None, *, who: str, kind: str, gates: Sequence[GateResult]) -> dict[str, Any]:
     return {
         "who": who,
         "model": version.name,
         "version": version.version,
-        "previous_version": before.version if before else None,
+        "previous_version": previous,
         "details": {"kind": kind, "run_id": version.run_id, "gates": [gate.model_dump(mode="json") for gate in gates]},
     }
 
@@ -155,6 +163,12 @@ def _moves(ledger: Ledger, name: str, kind: str) -> list[Entry]:
         for entry in ledger.entries()
         if entry.model == name and entry.action != "refused" and entry.details.get("kind", "faithful") == kind
     ]
+
+
+def _replaced_by(ledger: Ledger, name: str, kind: str, version: int) -> int | None:
+    """Which champion a version took the place of when it was promoted last."""
+    came = next((entry for entry in reversed(_moves(ledger, name, kind)) if entry.version == version), None)
+    return came.previous_version if came else None
 
 
 def _gates_of(ledger: Ledger, version: ModelVersion) -> tuple[GateResult, ...]:

@@ -18,7 +18,7 @@ from components.backends.storage import Storage, file_sha256
 from components.backends.tracking import Tracker
 from components.errors import RegistryError, WeightsError
 from components.imaging import codec
-from components.records import EvalReport, Expectations, ModelVersion, TrainRun, content_hash
+from components.records import EvalReport, ModelVersion, TrainRun, content_hash
 from components.register.card import model_card
 from components.register.names import ADAPTER, BUNDLE
 from components.register.settings import RegisterSettings
@@ -100,7 +100,7 @@ def describe(
     sql = "select id, licence, source from rows where verdict = 'kept' order by licence, id"
     rows = [row for row in manifest.query(store, curation.manifest, sql) if row["id"] in trained]
     licences, sources = ([row[name] for row in rows] for name in ("licence", "source"))
-    checked: tuple[Expectations, ...] = (dataset.expectations, curation.before, curation.after, run.pairs.expectations)
+    checked = run.pairs.checked
     facts = {
         "run_id": run.run_id,
         "dataset": dataset.name,

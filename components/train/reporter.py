@@ -51,8 +51,10 @@ class Reporter:
             self._add("steps", values["seconds"] - waited)
             estimate = self.forecast.update(values["step"], values["seconds"])
         if event in PAUSES:
-            self._add(event, values["seconds"])
-            estimate = self.forecast.pause(event, values["seconds"])
+            # a checkpoint is written while training goes on; what it holds up is the copying
+            paused = values.get("held_seconds", values["seconds"])
+            self._add(event, paused)
+            estimate = self.forecast.pause(event, paused)
         self.emit(event, **values)
         if estimate is not None:
             self.emit("estimate", **estimate)

@@ -37,6 +37,12 @@ def between(limits: tuple[float, float], at: float) -> float:
     return round(low + (high - low) * at, 4)
 
 
+def whole(limits: tuple[int, int], at: float) -> int:
+    """Map [0, 1) to the whole numbers of a range, both ends included and equally likely."""
+    low, high = limits
+    return low + int(at * (high - low + 1))
+
+
 def choose(shares: Sequence[float], at: float) -> int:
     """Index of the share that a number falls into; shares need not add up to one."""
     bounds = _bounds(tuple(shares))

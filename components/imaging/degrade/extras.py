@@ -20,7 +20,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from components.imaging.degrade.chroma import Chroma, Layout, Upsampling
 from components.imaging.degrade.container import Avif, Webp
-from components.imaging.degrade.drawing import Range, Share, between
+from components.imaging.degrade.drawing import Range, Share, between, whole
 from components.imaging.degrade.fading import Fading
 from components.imaging.degrade.halo import Halo
 from components.imaging.degrade.lens import WIDEST_PX, Lens
@@ -76,8 +76,8 @@ class FadingSettings(Settings):
         which, *dyes, stain = islice(numbers, 5)
         if which >= self.share:
             return ()
-        cyan, magenta, yellow = (_whole(self.keep_percent, at) for at in dyes)
-        stain_hundredths = _whole(self.stain_hundredths, stain)
+        cyan, magenta, yellow = (whole(self.keep_percent, at) for at in dyes)
+        stain_hundredths = whole(self.stain_hundredths, stain)
         return (Fading(cyan_percent=cyan, magenta_percent=magenta, yellow_percent=yellow, stain_hundredths=stain_hundredths),)
 
 
@@ -96,9 +96,9 @@ class ScratchesSettings(Settings):
         if which >= self.share:
             return ()
         step = Scratches(
-            lines=_whole(self.lines, lines),
-            specks=_whole(self.specks, specks),
-            opacity_percent=_whole(self.opacity_percent, opacity),
+            lines=whole(self.lines, lines),
+            specks=whole(self.specks, specks),
+            opacity_percent=whole(self.opacity_percent, opacity),
             width_px=_tenths(self.width_px, width),
             seed=_seed(seed),
         )
@@ -106,17 +106,19 @@ class ScratchesSettings(Settings):
 
 
 class MotionSettings(Settings):
-    """How far the picture moved, in any direction; ours, from hardly seen to texture gone."""
+    """How far and which way the picture moved; ours, from hardly seen to texture gone."""
 
     share: Share = 0.0
     length_px: Annotated[Range, _inside(1, LONGEST_PX)] = (2.0, 20.0)
+    theta: Annotated[Range, _inside(-1.57, 1.57)] = (-1.57, 1.57)
+    """rad; a line and its half turn are the same."""
 
     def draw(self, numbers: Numbers) -> tuple[Step, ...]:
         """Draw motion or none; takes three numbers."""
         which, length, theta = islice(numbers, 3)
         if which >= self.share:
             return ()
-        return (Motion(length_px=_tenths(self.length_px, length), theta=round(between((-1.57, 1.57), theta), 2)),)
+        return (Motion(length_px=_tenths(self.length_px, length), theta=round(between(self.theta, theta), 2)),)
 
 
 class LensSettings(Settings):
@@ -184,7 +186,7 @@ class HaloSettings(Settings):
         which, amount, sigma = islice(numbers, 3)
         if which >= self.share:
             return ()
-        return (Halo(amount_percent=_whole(self.amount_percent, amount), sigma_px=_tenths(self.sigma_px, sigma)),)
+        return (Halo(amount_percent=whole(self.amount_percent, amount), sigma_px=_tenths(self.sigma_px, sigma)),)
 
 
 class FileSettings(Settings):
@@ -210,8 +212,8 @@ class FileSettings(Settings):
         """Draw the format, None for JPEG; takes two numbers."""
         which, at = islice(numbers, 2)
         if which < self.webp_share:
-            return Webp(quality=_whole(self.webp_quality, at))
-        return Avif(quality=_whole(self.avif_quality, at)) if which < self.webp_share + self.avif_share else None
+            return Webp(quality=whole(self.webp_quality, at))
+        return Avif(quality=whole(self.avif_quality, at)) if which < self.webp_share + self.avif_share else None
 
 
 class ExtraSettings(Settings):
@@ -250,10 +252,6 @@ class ExtraSettings(Settings):
 def _tenths(limits: Range, at: float) -> float:
     """Map [0, 1) to a range: finer steps nobody sees, and a recipe has 400 bytes."""
     return round(between(limits, at), 1)
-
-
-def _whole(limits: Whole, at: float) -> int:
-    return limits[0] + int(at * (limits[1] - limits[0] + 1))
 
 
 def _seed(at: float) -> int:

@@ -109,7 +109,7 @@ def _extras(settings: ExtraSettings) -> dict[str, Parameter]:
             "opacity_percent": Uniform(*scratches.opacity_percent, whole=True),
             "width_px": Uniform(*scratches.width_px, grain=_TENTH),
         },
-        "motion": {"length_px": Uniform(*motion.length_px, grain=_TENTH), "theta": Uniform(-1.57, 1.57, grain=_TENTH)},
+        "motion": {"length_px": Uniform(*motion.length_px, grain=_TENTH), "theta": Uniform(*motion.theta, grain=_TENTH)},
         "lens": {"radius_px": Uniform(*lens.radius_px, grain=_TENTH)},
         "sensor": {"shot": Uniform(*sensor.shot, grain=sensor.shot[1] * _TENTH)},
         "chroma": {

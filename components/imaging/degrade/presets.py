@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from components.errors import SettingsError, lookup, suggest
 from components.imaging.degrade.blur import Blur
-from components.imaging.degrade.drawing import AboveZero, AtLeastZero, Qualities, Share, between
+from components.imaging.degrade.drawing import AboveZero, AtLeastZero, Qualities, Share, between, whole
 from components.imaging.degrade.jpeg import Jpeg
 from components.imaging.degrade.noise import Noise
 from components.imaging.degrade.operators import Step
@@ -48,12 +48,11 @@ class OneStage(Settings):
     def draw(self, generator: np.random.Generator) -> tuple[Step, ...]:
         """Draw one picture's steps; takes the same number of random numbers whatever the ranges."""
         blur, shrink, sigma, quality = generator.random(4).tolist()
-        low, high = self.jpeg_quality
         return (
             Blur(sigma_px=between(self.blur_sigma_px, blur)),
             Resize(scale=round(1 / between(self.shrink, shrink), 6), mode="area"),
             Noise(sigma_u8=between(self.noise_sigma_u8, sigma), seed=int(generator.integers(2**32))),
-            Jpeg(quality=low + int(quality * (high - low + 1))),
+            Jpeg(quality=whole(self.jpeg_quality, quality)),
             Resize(scale=None, mode="bicubic"),
         )
 

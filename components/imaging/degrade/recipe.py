@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import threading
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field
@@ -61,9 +61,9 @@ class Recipe(Record):
 
     def pack(self) -> str:
         """Give the short text that `unpack` reads, at most 400 bytes for the presets."""
-        head: list[Any] = [self.operator, self.made_with, self.crop_px, self.top, self.left, int(self.flip), int(self.sharpen)]
-        head.append(self.variant)
-        return json.dumps([*head, pack_steps(self.steps)], separators=(",", ":"))
+        crop_values = (self.crop_px, self.top, self.left, int(self.flip), int(self.sharpen))
+        packed = [self.operator, self.made_with, *crop_values, self.variant, pack_steps(self.steps)]
+        return json.dumps(packed, separators=(",", ":"))
 
     def lines(self) -> list[str]:
         """Say what is done to the picture, a line for the crop and one for each step."""

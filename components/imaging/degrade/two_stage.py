@@ -23,6 +23,7 @@ from components.imaging.degrade.drawing import (
     between,
     choose,
     in_order,
+    whole,
 )
 from components.imaging.degrade.extras import Extras, ExtraSettings
 from components.imaging.degrade.filter import Sinc, Size, Spread
@@ -186,7 +187,7 @@ class TwoStage(Settings):
     """Degradations that the anchors do not have."""
 
     def draw(self, generator: np.random.Generator) -> tuple[Step, ...]:
-        """Draw one picture's steps; takes the same number of random numbers whatever the settings."""
+        """Draw one picture's steps; what later ones take does not move what earlier ones draw."""
         numbers = iter(generator.random(NUMBERS).tolist())
         extras = self.extras.draw(generator)
         first, (factor, mode) = self.blur_1.draw(numbers), self.resize_1.draw(numbers)
@@ -219,7 +220,7 @@ class TwoStage(Settings):
     def _file(self, limits: tuple[int, int], at: float) -> Jpeg | AnchorJpeg:
         """Take a whole quality for libjpeg, one with fractions for the anchors'."""
         if self.jpeg == "real":
-            return Jpeg(quality=_whole(limits, at))
+            return Jpeg(quality=whole(limits, at))
         return AnchorJpeg(quality=min(99, round(between(limits, at), 2)))
 
 
@@ -227,8 +228,3 @@ def _angle(limits: tuple[float, float], at: float) -> float:
     """Map [0, 1) to a range; cut off after four digits, so that it stays within pi."""
     low, high = limits
     return math.trunc((low + (high - low) * at) * 1e4) / 1e4
-
-
-def _whole(limits: tuple[int, int], at: float) -> int:
-    low, high = limits
-    return low + int(at * (high - low + 1))

@@ -1,4 +1,5 @@
 import sqlite3
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -57,3 +58,18 @@ def test_writers_at_once_lose_nothing(ledger, database):
 def test_a_database_that_is_away_is_a_sentence(tmp_path):
     with pytest.raises(RegistryError, match=r"backend\.state"):
         Ledger(f"sqlite:///{tmp_path / 'missing' / 'state.db'}")
+
+
+def test_a_database_that_goes_away_is_a_sentence(ledger, database):
+    with sqlite3.connect(database) as connection:
+        connection.execute("drop table ledger")
+        connection.execute("drop table intents")
+    for ask in (ledger.entries, lambda: ledger.intended("m")):
+        with pytest.raises(RegistryError, match=r"backend\.state"):
+            ask()
+
+
+def test_a_driver_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    with pytest.raises(RegistryError, match="driver that is not installed"):
+        Ledger("postgresql+psycopg2://host/state")

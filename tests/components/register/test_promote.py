@@ -113,6 +113,30 @@ def test_gates_see_the_champion_of_their_kind(tracker, ledger, versions):
     assert seen == [None, None, 1]
 
 
+def test_a_champion_of_the_time_before_kinds_is_compared_with_and_can_be_gone_back_to(tracker, ledger, versions):
+    name, seen = versions[0].name, []
+    tracker.set_alias(name, "champion", 1)
+    ledger.append("promoted", who="me", model=name, version=1, previous_version=None, details={}, reason="old")
+
+    def judge(found):
+        seen.append(found and found.version)
+        return GOOD
+
+    promote(tracker, ledger, versions[1], judge, who="me", kind="faithful", serves="faithful")
+    assert seen == [1]
+    assert back(tracker, ledger, name, "x").version == 1
+
+
+def test_a_champion_that_begins_to_serve_can_still_be_rolled_back(tracker, ledger, versions):
+    name = versions[0].name
+    for version in versions[:2]:
+        go(tracker, ledger, version, kind="perceptual")
+    assert champion(tracker, versions) is None
+    made = promote(tracker, ledger, versions[1], lambda found: GOOD, who="me", kind="perceptual", serves="perceptual")
+    assert (made.alias, champion(tracker, versions)) == ("champion", 2)
+    assert rollback(tracker, ledger, name, who="me", reason="x", kind="perceptual", serves="perceptual").version == 1
+
+
 def test_an_override_is_in_the_ledger(tracker, ledger, versions):
     gates = (*GOOD, BAD[-1].model_copy(update={"overridden": "Ann: read them"}))
     go(tracker, ledger, versions[0], gates)
