@@ -17,7 +17,8 @@ import torch
 from components.errors import lookup
 from components.records import Record
 from components.train.pretrain_photos import load_pool
-from components.train.pretrain_stages import STAGES, Workshop
+from components.train.pretrain_stages import STAGES
+from components.train.pretrain_workshop import Workshop
 from models.config import TINY
 
 log = logging.getLogger(__name__)

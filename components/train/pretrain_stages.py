@@ -7,12 +7,8 @@ Shapes: B batch, C channels, H W picture height and width in px, T tokens, D val
 
 from __future__ import annotations
 
-import contextlib
-import json
-import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -21,62 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from components.errors import SettingsError
-from components.imaging.degrade import recipe as degrade
+from components.train.pretrain_decoder import train_decoder
 from components.train.pretrain_loop import Loop, budget
-from components.train.pretrain_photos import CropPool, Image
-from models import bundle
+from components.train.pretrain_workshop import CROP_PX, Workshop, bf16, gradient_loss, pairs, psnr, to_01, trainable
 from models.autoencoder import SkipAutoencoder
-from models.bundle import FROZEN_FILES, FrozenParts
-from models.config import CONFIG_FILE, NetworkConfig
-from models.latents import unpack
-from models.lucidflux import Adapter, Condition, prepare, velocity
-from models.objective import flow_matching_loss, mix
-
-CROP_PX = 128
-DECODER_CROP_PX = 96
-CURVE_FILE = "loss.json"
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """What every stage is given."""
-
-    out: Path
-    """Bundle directory."""
-    work: Path
-    """Checkpoints of running stages."""
-    pool: CropPool
-    seed: int
-    steps: int
-    start: Path | None = None
-    """Bundle whose weights a stage begins with, where it can; None begins with random ones."""
-    adapter: Path | None = None
-    """Adapter trained on the bundle, for the decoder to learn from."""
-
-    def parts(self, config: NetworkConfig, *, need: tuple[str, ...], learn: tuple[str, ...] = ()) -> FrozenParts:
-        """Modules of the bundle, with the weights of the parts that this stage builds on and of those it begins with."""
-        path = self.out / CONFIG_FILE
-        parts = bundle.build(NetworkConfig.load(self.out) if path.is_file() else config)
-        for name, module in parts.modules().items():
-            if name in need:
-                bundle.read_weights(self.out / FROZEN_FILES[name], module)
-            elif name in learn and self.start is not None:
-                bundle.read_weights(self.start / FROZEN_FILES[name], module)
-            module.eval().requires_grad_(requires_grad=False)
-        return parts
-
-    def keep(self, parts: FrozenParts, names: tuple[str, ...], loop: Loop) -> None:
-        """Write config, the named parts and the stage's loss curve."""
-        parts.config.save(self.out)
-        for name in names:
-            bundle.write_weights(self.out / FROZEN_FILES[name], parts.modules()[name])
-        path = self.out / CURVE_FILE
-        curves = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        every = max(1, len(loop.curve) // 12)
-        curves[loop.name] = {"steps": loop.steps, "minutes": round(loop.seconds / 60, 1), "curve": loop.curve[::-every][::-1]}
-        path.write_text(json.dumps(curves, indent=1) + "\n", encoding="utf-8")
+from models.config import NetworkConfig
+from models.lucidflux import Condition, prepare
+from models.objective import flow_matching_loss
 
 
 class StageFunction(Protocol):
@@ -84,28 +31,6 @@ class StageFunction(Protocol):
 
     def __call__(self, shop: Workshop, config: NetworkConfig) -> None:
         """Train for `shop.steps` and write the stage's files."""
-
-
-def to_01(image_u8: Image) -> Tensor:
-    """(B, H, W, 3) uint8 to (B, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(image_u8).permute(0, 3, 1, 2).float().div(255).contiguous()
-
-
-def bf16() -> contextlib.AbstractContextManager[None]:
-    """Autocast on the processor; pays where matrix products dominate."""
-    return torch.autocast("cpu", dtype=torch.bfloat16)
-
-
-def trainable(*modules: torch.nn.Module) -> None:
-    """Switch modules back to training."""
-    for module in modules:
-        module.train().requires_grad_(requires_grad=True)
-
-
-def gradient_loss(a_BCHW: Tensor, b_BCHW: Tensor) -> Tensor:
-    """L1 between the horizontal and vertical differences of two pictures."""
-    difference = a_BCHW - b_BCHW
-    return difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean()
 
 
 def train_autoencoder(shop: Workshop, config: NetworkConfig) -> None:
@@ -152,22 +77,6 @@ def reconstruction_terms(decoded_BCHW: Tensor, image_pm1_BCHW: Tensor) -> dict[s
     return {"loss": loss, "psnr": (10 * torch.log10(4 / per_picture)).mean()}
 
 
-def pairs(shop: Workshop, rng: np.random.Generator, size: int, side_px: int = CROP_PX) -> tuple[Tensor, Tensor]:
-    """HQ crops and their LQ, both (B, 3, H, W) in [0, 1].
-
-    Three in four are degraded as the `tiny` preset draws, one in four by white noise alone, which that preset never
-    leaves as it is (it always shrinks and compresses) and cameras in the dark do.
-    """
-    settings = degrade.preset("tiny").model_copy(update={"crop_px": None, "flip_share": 0.0})
-    hq_u8 = shop.pool.batch(rng, size, side_px)
-    seed = int(rng.integers(2**31))
-    lq_u8 = [degrade.apply(crop, degrade.draw(seed, str(index), 0, settings))[1] for index, crop in enumerate(hq_u8)]
-    for index in np.flatnonzero(rng.random(size) < 0.25):
-        noise = rng.uniform(3, 50) * rng.standard_normal(hq_u8[index].shape)
-        lq_u8[index] = np.clip(np.rint(hq_u8[index] + noise), 0, 255).astype(np.uint8)
-    return to_01(hq_u8), to_01(np.stack(lq_u8))
-
-
 def train_prior(shop: Workshop, config: NetworkConfig) -> None:
     """Teach the light restorer: L1 + a little gradient loss from LQ to HQ."""
     parts = shop.parts(config, need=(), learn=("prior",))
@@ -183,11 +92,6 @@ def train_prior(shop: Workshop, config: NetworkConfig) -> None:
 
     loop.run(step, seed=shop.seed)
     shop.keep(parts, ("prior",), loop)
-
-
-def psnr(a_01: Tensor, b_01: Tensor) -> Tensor:
-    """Mean PSNR in dB over the pictures of a batch in [0, 1]."""
-    return (-10 * torch.log10((a_01 - b_01).square().mean((1, 2, 3)).clamp_min(1e-10))).mean()
 
 
 class Contrast(torch.nn.Module):
@@ -254,59 +158,6 @@ def train_backbone(shop: Workshop, config: NetworkConfig) -> None:
 
     loop.run(step, seed=shop.seed)
     shop.keep(parts, names, loop)
-
-
-def train_decoder(shop: Workshop, config: NetworkConfig) -> None:
-    """Teach the decoder what the network gives it: latents that were freed of noise in one step.
-
-    Without an adapter the backbone does it, from the latent of HQ; with one the whole network, from the latent of the LRP.
-    One picture in four is decoded from its own latent, so that the codec stays one. The encoder stays as it is.
-    """
-    parts = shop.parts(config, need=("autoencoder", "prior", "encoder", "backbone", "prompt", "connector"))
-    codec, latent = parts.autoencoder, parts.config.latent
-    token_px, side = latent.token_px, DECODER_CROP_PX
-    if not isinstance(codec, SkipAutoencoder):
-        raise SettingsError("Only the `skip` autoencoder is trained here; the released one comes with its weights.")
-    adapter = None if shop.adapter is None else Adapter.load(shop.adapter, parts.config)
-    trainable(codec.linear_decoder, codec.decoder)
-    loop = Loop("decoder", [codec.linear_decoder, codec.decoder], budget(shop.steps, 5e-4), shop.work)
-
-    def guess(image: Tensor, lq: Tensor, t: Tensor) -> Tensor:
-        """Latent after one step; t = 0 is the latent of HQ itself."""
-        lrp = image if adapter is None else parts.lrp(lq)
-        x0 = parts.encode(image * 2 - 1).float()
-        start = torch.where(t[:, None, None] > 0, parts.encode(lrp.float() * 2 - 1).float(), x0)
-        x_t = mix(start, torch.randn_like(x0), t)
-        cond = Condition(lq * 2 - 1, lrp.float() * 2 - 1, parts.features(lrp.float()), side, side)
-        return x_t - t[:, None, None] * velocity(adapter, parts, x_t, t, cond, 1.0).float()
-
-    def step(rng: np.random.Generator) -> dict[str, Tensor]:
-        image, lq = pairs(shop, rng, 8, side)
-        t = (torch.rand(len(image)) * 0.6 - 0.15).clamp_min(0)
-        with torch.no_grad(), bf16():
-            z = unpack(guess(image, lq, t), side // token_px, side // token_px, latent.packing)
-        with bf16():
-            decoded = codec.decode(z / latent.scale + latent.shift).float()
-        return decoder_terms(decoded, image * 2 - 1, token_px)
-
-    loop.run(step, seed=shop.seed)
-    shop.keep(parts, ("autoencoder",), loop)
-
-
-def decoder_terms(decoded_BCHW: Tensor, image_pm1_BCHW: Tensor, token_px: int) -> dict[str, Tensor]:
-    """Loss of a picture decoded from a doubtful latent: L1, gradients, steps at token borders, and as much gradient as HQ."""
-    error = decoded_BCHW - image_pm1_BCHW
-    border = error.diff(dim=-1)[..., token_px - 1 :: token_px].abs().mean()
-    border = border + error.diff(dim=-2)[..., token_px - 1 :: token_px, :].abs().mean()
-    energy = (gradient_energy(decoded_BCHW) / gradient_energy(image_pm1_BCHW).clamp_min(1e-4)).clamp(0.1, 10).log().abs().mean()
-    loss = error.abs().mean() + 0.5 * gradient_loss(decoded_BCHW, image_pm1_BCHW) + border + 0.01 * energy
-    per_picture = error.detach().square().mean((1, 2, 3))
-    return {"loss": loss, "psnr": (10 * torch.log10(4 / per_picture)).mean(), "energy": energy}
-
-
-def gradient_energy(image_BCHW: Tensor) -> Tensor:
-    """Mean square of neighbouring pixels' differences, one per picture (B,)."""
-    return image_BCHW.diff(dim=-1).square().mean((1, 2, 3)) + image_BCHW.diff(dim=-2).square().mean((1, 2, 3))
 
 
 def train_hint(shop: Workshop, config: NetworkConfig) -> None:

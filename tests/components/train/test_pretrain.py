@@ -8,9 +8,11 @@ import torch
 from components.errors import SourceError, UnknownName
 from components.imaging import codec
 from components.train.pretrain import Plan, pretrain
+from components.train.pretrain_decoder import decoder_terms
 from components.train.pretrain_loop import Loop, budget
 from components.train.pretrain_photos import SHORT_SIDES_PX, CropPool, box_down, dead_leaves, load_pool, sizes_of
-from components.train.pretrain_stages import CURVE_FILE, STAGES, Contrast, Workshop, decoder_terms, psnr
+from components.train.pretrain_stages import STAGES, Contrast
+from components.train.pretrain_workshop import CURVE_FILE, Workshop, psnr
 from models import bundle
 from models.config import TINY
 
