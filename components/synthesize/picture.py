@@ -26,7 +26,7 @@ from components.records import Expectations, PairSet, Progress, quiet
 from components.synthesize import looks, values
 from components.synthesize.run import bands, degradation, held
 from components.synthesize.settings import SynthesizeSettings
-from components.synthesize.template import TEMPLATE
+from components.synthesize.template import OWN_STYLE, SECTIONS, TEMPLATE
 
 SHOWN = 12
 CUT_PX = 256
@@ -70,11 +70,16 @@ def _html(
     drawn = manifest.read_part(store, values.summary_key(pairs.manifest))
     known = parameters(degradation(settings))
     by_id = {row["id"]: row for row in measured}
+    title = f"Pairs of {pairs.curation.dataset.name} {pairs.manifest.sha256[:SHORT]}"
     cut = "." if settings.crop_px <= CUT_PX else f"; {CUT_PX} px from the middle at full size."
     return fill(
         TEMPLATE,
-        title=f"Pairs of {pairs.curation.dataset.name} {pairs.manifest.sha256[:SHORT]}",
-        style=STYLE,
+        window=title,
+        title=title,
+        label="",
+        links={},
+        sections=SECTIONS,
+        style=STYLE + OWN_STYLE,
         lead=_lead(pairs, settings),
         figures=_figures(pairs, settings, measured),
         facts=_facts(pairs, settings),

@@ -1,13 +1,8 @@
 """The layout of the page of pairs: HTML without a script."""
 
-TEMPLATE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>{{ title }}</title>
-<style>{{ style|safe }}
+from components.backends.pages.frame import HEAD
+
+OWN_STYLE = """
 .pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 540px), 1fr)); gap: 1rem; padding: 0;
   list-style: none; }
 .two-up { display: grid; grid-template-columns: 1fr 1fr; gap: .4rem; }
@@ -17,34 +12,11 @@ TEMPLATE = """<!doctype html>
 .tables th, .tables td { padding: .2rem .45rem; white-space: nowrap; font-size: .86rem; }
 .tables caption { overflow-wrap: anywhere; white-space: normal; }
 td.off { color: var(--bad); font-weight: 600; }
-</style>
-</head>
-<body>
-<a class="skip" href="#pairs">Skip to the pairs</a>
-<header>
-<h1>{{ title }}</h1>
-<p class="lead">{{ lead }}</p>
-<ul class="figures">
-{% for name, value in figures %}
-<li><b>{{ value }}</b>{{ name }}</li>
-{% endfor %}
-</ul>
-<details><summary>Versions and settings</summary>
-<dl>
-{% for name, value in facts.items() %}
-<dt>{{ name }}</dt><dd>{{ value }}</dd>
-{% endfor %}
-</dl>
-</details>
-</header>
-<nav aria-label="Sections"><ul>
-{% for anchor, name in (("pairs", "Pairs"), ("damage", "Damage"), ("choices", "Choices"), ("ranges", "Ranges"),
-  ("checks", "Checks")) %}
-<li><a href="#{{ anchor }}">{{ name }}</a></li>
-{% endfor %}
-</ul></nav>
-<main>
-<section id="pairs">
+"""
+SECTIONS = (("pairs", "Pairs"), ("damage", "Damage"), ("choices", "Choices"), ("ranges", "Ranges"), ("checks", "Checks"))
+TEMPLATE = (
+    HEAD
+    + """<section id="pairs">
 <h2>Pairs and what was done to them</h2>
 <p>{{ pairs|length }} pairs, the first by id, which is a hash. Left HQ, right LQ{{ cut }}</p>
 <ul class="pairs">
@@ -108,3 +80,4 @@ binomial chance; more than {{ sigmas }} stops the flow.</p>
 </body>
 </html>
 """
+)

@@ -57,6 +57,10 @@ def _html(tables: Tables, subject: Subject, reader: Reader, progress: Progress) 
     return fill(
         TEMPLATE,
         subject=subject,
+        window=f"{subject.title}: the picture of a dataset",
+        title=subject.title,
+        label=subject.metric.label,
+        links=subject.links,
         style=STYLE,
         sections=SECTIONS,
         lead=funnel.lead(counted, subject),

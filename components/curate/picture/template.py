@@ -1,6 +1,9 @@
 """The layout of the page: HTML without a script, so there is nothing that can fail offline."""
 
-TEMPLATE = """{% macro swatch(css) %}
+from components.backends.pages.frame import HEAD
+
+TEMPLATE = (
+    """{% macro swatch(css) %}
 <svg viewBox="0 0 26 12" aria-hidden="true"><rect class="{{ css }}" width="26" height="12" rx="3"/></svg>
 {% endmacro %}
 {% macro stroke(css) %}
@@ -37,48 +40,9 @@ TEMPLATE = """{% macro swatch(css) %}
 {% endfor %}
 </tbody></table></div>
 {% endmacro %}
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>{{ subject.title }}: the picture of a dataset</title>
-<style>{{ style|safe }}</style>
-</head>
-<body>
-<a class="skip" href="#funnel">Skip to the funnel</a>
-<header>
-<h1>{{ subject.title }}</h1>
-<p class="lead">{{ lead }}</p>
-<p class="label">{{ subject.metric.label }}</p>
-<ul class="figures">
-{% for name, value in figures %}
-<li><b>{{ value }}</b>{{ name }}</li>
-{% endfor %}
-</ul>
-{% if subject.links %}
-<p>
-{% for name, address in subject.links.items() %}
-<a href="{{ address }}">{{ name }}</a>{{ " · " if not loop.last }}
-{% endfor %}
-</p>
-{% endif %}
-<details><summary>Versions and settings</summary>
-<dl>
-{% for name, value in facts.items() %}
-<dt>{{ name }}</dt><dd>{{ value }}</dd>
-{% endfor %}
-</dl>
-</details>
-</header>
-<nav aria-label="Sections"><ul>
-{% for anchor, name in sections %}
-<li><a href="#{{ anchor }}">{{ name }}</a></li>
-{% endfor %}
-</ul></nav>
-<main>
-<section id="funnel">
+"""
+    + HEAD
+    + """<section id="funnel">
 <h2>From listed to kept</h2>
 <p>Each row of the manifest has one verdict; a row that fails one rule is not judged by the next. In purple, what the paper
 reports of its own data (LucidFlux, section 3.4): published figures, not measured here.</p>
@@ -210,3 +174,4 @@ the same manifests and settings give this page byte for byte.</footer>
 </body>
 </html>
 """
+)

@@ -77,3 +77,11 @@ def test_an_unknown_peak_gives_no_share():
     report("step", **step(1))
     assert "flops_share" not in heard[0]
     assert "tflops" in heard[0]
+
+
+def test_a_checkpoint_costs_what_it_holds_up_not_what_is_written_beside():
+    report = Reporter(lambda event, **values: None, toy_settings())
+    report("checkpoint", step=1, seconds=60.0, held_seconds=0.5)
+    report("validation", step=1, seconds=3.0)
+    assert (report.spent["checkpoint"], report.spent["validation"]) == (0.5, 3.0)
+    assert report.forecast.pauses["checkpoint"] == [0.5]
