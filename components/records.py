@@ -216,6 +216,62 @@ class EvalReport(Record):
         raise KeyError(f"{benchmark}/{method}/{metric} was not measured")
 
 
+class BenchmarkReport(Record):
+    """Scores of one model, or of pictures that something else made, on a benchmark in a folder."""
+
+    benchmark: str
+    digest: str
+    """Of the benchmark's pictures; reports of one digest can be compared."""
+    label: str
+    """Who was measured."""
+    identity: str
+    """Hash of everything that decides its pictures."""
+    method: str
+    """Whose rows are its own; others stand beside it."""
+    pictures: int
+    scores: Manifest
+    summaries: tuple[MetricSummary, ...]
+    skipped: dict[str, str]
+    """Metric -> why it was not measured."""
+    missing: dict[str, str]
+    """Picture -> why there is nothing to score."""
+    unscored: int
+    """Scores that are no number."""
+    groups: dict[str, int]
+    """Degradation -> pictures, where the benchmark has several."""
+    seconds: dict[str, float]
+    """Method -> median seconds of one picture, on the machine that evaluated."""
+    parameters: dict[str, int]
+    """Part -> number of parameters; empty for pictures of others."""
+    versions: dict[str, str]
+    examples: str
+    """Prefix of the pictures: `<method>/<name>.png`."""
+    html: str
+    """Key of the report page."""
+    against: str = ""
+    """Who it was compared with."""
+    paired: tuple[Paired, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Names the report: what was measured on what."""
+        return content_hash(self.benchmark, self.digest, self.identity)
+
+    def text(self) -> str:
+        """For a person."""
+        lines = [f"{cell.method} {cell.metric} {cell.mean:.4g}{_within(cell.interval)} (n={cell.n})" for cell in self.summaries]
+        lines += [f"Not measured: {metric}: {reason}" for metric, reason in self.skipped.items()]
+        if self.missing:
+            shown = [f"{name} ({reason})" for name, reason in list(self.missing.items())[:10]]
+            more = f" and {len(self.missing) - len(shown)} more" if len(self.missing) > len(shown) else ""
+            lines.append(f"Nothing to score for {len(self.missing)} of {self.pictures}: {', '.join(shown)}{more}")
+        lines += [
+            f"Against {self.against}: {one.metric} {one.mean:+.4g}{_within(one.interval)}, p {one.p_holm:.2g}"
+            for one in self.paired
+        ]
+        return "\n".join(lines)
+
+
 class GateResult(Record):
     """One pass/fail rule applied to one model version."""
 
@@ -256,6 +312,10 @@ class Restoration(Record):
     restored: int
     reused: int
     failed: int
+
+
+def _within(interval: tuple[float, float] | None) -> str:
+    return f" [{interval[0]:.4g}, {interval[1]:.4g}]" if interval else ""
 
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)

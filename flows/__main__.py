@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import ablate, benchmark, captions, dataset, pair, pretrain, promotion, weights
+from flows.commands import ablate, benchmark, captions, dataset, evaluation, pair, pretrain, promotion, weights
 from flows.commands.session import Options, finish, look_first, running
 from flows.terminal import Terminal
 
@@ -28,6 +28,7 @@ app.add_typer(dataset.commands, name="dataset")
 app.add_typer(benchmark.commands, name="benchmark")
 app.add_typer(weights.commands, name="weights")
 app.add_typer(promotion.ledger, name="ledger")
+app.command()(evaluation.evaluate)
 app.command()(promotion.promote)
 app.command()(promotion.rollback)
 app.command()(promotion.lineage)
@@ -147,21 +148,6 @@ def train(context: typer.Context, manifest: Annotated[str, typer.Argument(help="
         + "".join(f"Note: {note}.\n" for note in made.notes)
         + f"Next: lucidflux evaluate run:{made.run_id}",
     )
-
-
-@app.command()
-def evaluate(context: typer.Context, model: Annotated[str, typer.Argument(help="run:ID or NAME@alias.")]) -> None:
-    """Restore held-out photos and score them."""
-    options: Options = context.obj
-    with running(options) as workspace:
-        from flows.evaluate import evaluate as run
-        from flows.lineage import find_run
-
-        trained = find_run(workspace, model)
-        made = run(trained, **options.arguments)
-    lines = [f"{cell.benchmark} {cell.method} {cell.metric} {cell.mean:.3f} (n={cell.n})" for cell in made.summaries]
-    text = "\n".join([*lines, f"Report: {workspace.store.root}/{made.html}", f"Next: lucidflux register {trained.run_id}"])
-    finish(options, made, text)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from components.curate.settings import CurateSettings
 from components.errors import SettingsError, suggest
-from components.evaluate.settings import EvaluateSettings
+from components.evaluate.settings import BenchmarkSettings, EvaluateSettings
 from components.imaging.sampler import SamplerSettings
 from components.ingest.settings import IngestSettings
 from components.records import Settings
@@ -60,6 +60,7 @@ class Profile(Settings):
     train: TrainSettings = TrainSettings()
     sampler: SamplerSettings = SamplerSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+    benchmark: BenchmarkSettings = BenchmarkSettings()
     registry: RegisterSettings = RegisterSettings()
     promote: PromoteSettings = PromoteSettings()
     restore: RestoreSettings = RestoreSettings()

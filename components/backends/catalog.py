@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from components.backends.storage import Storage
 from components.errors import ManifestError
-from components.records import Curation, DatasetVersion, EvalReport, ModelVersion, PairSet, Record, TrainRun
+from components.records import BenchmarkReport, Curation, DatasetVersion, EvalReport, ModelVersion, PairSet, Record, TrainRun
 
 R = TypeVar("R", bound=Record)
 
@@ -22,6 +22,8 @@ def record_name(record: Record) -> str:
             return record.run_id
         case EvalReport():
             return record.checkpoint_sha256
+        case BenchmarkReport():
+            return record.name
         case ModelVersion():
             return f"{record.name}-{record.version}"
     raise ManifestError(f"A {type(record).__name__} has no name of its own.")

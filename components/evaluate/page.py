@@ -42,7 +42,7 @@ def report_page(
                 _funnel(run),
                 _expectations(run),
                 *(_scores(summaries, name) for name in benchmarks),
-                *([_against(paired)] if paired else []),
+                *([against_table(paired, "the champion")] if paired else []),
             ],
             curve=curve,
             sheet=sheet,
@@ -100,8 +100,8 @@ def _cell(cell: MetricSummary | None) -> str:
     return f"{cell.mean:.3f} [{cell.interval[0]:.3f}, {cell.interval[1]:.3f}]"
 
 
-def _against(paired: Sequence[Paired]) -> Table:
-    """Challenger and champion, a line for each benchmark and metric; what its interval shows is stressed."""
+def against_table(paired: Sequence[Paired], other: str) -> Table:
+    """This model beside another, a line for each benchmark and metric; what its interval shows is stressed."""
     rows = []
     for one in paired:
         low, high = one.interval
@@ -114,7 +114,7 @@ def _against(paired: Sequence[Paired]) -> Table:
         f"n = {max(one.n for one in paired)} pictures; positive is better whatever the metric's direction. Intervals: 95 %, "
         "bootstrap over pictures. p: Wilcoxon's signed ranks, corrected by Holm over all lines."
     )
-    return Table("Against the champion", ["", "difference", "95 % interval", "better / equal / worse", "p"], rows, shows, note)
+    return Table(f"Against {other}", ["", "difference", "95 % interval", "better / equal / worse", "p"], rows, shows, note)
 
 
 def _is_best(cells: dict[tuple[str, str], MetricSummary], method: str, metric: str) -> bool:

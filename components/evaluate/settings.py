@@ -24,3 +24,31 @@ class EvaluateSettings(Settings):
     """Seed of the degradations and of the sampler's noise."""
     sheet_rows: Annotated[int, Field(gt=0)] = 6
     """Pictures shown on the contact sheet and in the report."""
+
+
+class BenchmarkSettings(Settings):
+    """How a benchmark in a folder is measured."""
+
+    folder: str = ""
+    """Where benchmarks lie, each under its name; empty is `benchmarks` inside the home."""
+    metrics: tuple[str, ...] = (
+        "psnr",
+        "ssim",
+        "lpips",
+        "clipiqa",
+        "clipiqa+",
+        "qalign",
+        "musiq",
+        "maniqa",
+        "nima",
+        "niqe",
+        "piqe",
+    )
+    """Names in METRICS: the ten of the paper and one without weights; those whose weights are not here are left out, and
+    the report says so."""
+    side_px: Annotated[int, Field(gt=0)] | None = None
+    """Longer side at which pictures are evaluated; None is the benchmark's own, for one's own benchmark HQ's size."""
+    seed: int = 0
+    """Seed of the sampler's noise."""
+    sliders: Annotated[int, Field(ge=0)] = 6
+    """Pictures in the report, the first by name."""

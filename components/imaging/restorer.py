@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from components.errors import SettingsError, WeightsError
 from components.imaging.sampler import SamplerSettings
@@ -107,6 +107,15 @@ class Restorer:
     def identity(self) -> str:
         """Hash of everything that decides a result beside picture and seed."""
         return content_hash(self.hashes, self.adapter_sha256, self.sampler)
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """Part -> number of parameters, `adapter` among them where there is one."""
+        frozen = self.pipeline.frozen
+        parts: dict[str, nn.Module] = {name: one for name, one in frozen.modules().items() if name not in frozen.config.starts}
+        if self.pipeline.adapter is not None:
+            parts["adapter"] = self.pipeline.adapter
+        return {name: sum(tensor.numel() for tensor in module.parameters()) for name, module in parts.items()}
 
     def with_sampler(self, sampler: SamplerSettings) -> Restorer:
         """The same weights under another sampler; nothing is loaded again.

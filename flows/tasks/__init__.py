@@ -16,6 +16,7 @@ from flows.tasks.data import (
     version_curation,
     version_dataset,
 )
+from flows.tasks.measuring import measure_benchmark
 from flows.tasks.release import promote_version, register_model, restore_pictures, rollback_champion
 from flows.tasks.training import evaluate_adapter, train_adapter
 
@@ -26,6 +27,7 @@ __all__ = [
     "draw_pairs",
     "evaluate_adapter",
     "ingest_images",
+    "measure_benchmark",
     "promote_version",
     "register_model",
     "restore_pictures",

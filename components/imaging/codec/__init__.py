@@ -8,7 +8,7 @@ shall carry, and `render` writes it.
 from components.imaging.codec.clock import time_limit
 from components.imaging.codec.keeping import Source, source
 from components.imaging.codec.opening import REASONS, STORED, Limits, decodes_heif
-from components.imaging.codec.reading import Image, Picture, decode, identify, luma
+from components.imaging.codec.reading import Image, Picture, decode, identify, luma, size_px
 from components.imaging.codec.writing import (
     ENCODERS,
     avif_version,
@@ -42,6 +42,7 @@ __all__ = [
     "libjpeg_version",
     "luma",
     "render",
+    "size_px",
     "source",
     "time_limit",
     "webp_version",

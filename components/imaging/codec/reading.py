@@ -96,6 +96,16 @@ def identify(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> str:
         return _kind(image)
 
 
+def size_px(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> tuple[int, int]:
+    """Height and width by the header alone, before EXIF turns the picture.
+
+    Raises:
+        DecodeError: with one of REASONS.
+    """
+    with opened(data, limits) as image:
+        return image.height, image.width
+
+
 def load_whole(image: PIL.Image.Image, data: bytes, limits: Limits) -> str:
     """Load the pixels of an opened file, refuse half a picture, and name the format."""
     kind = _kind(image)

@@ -1,0 +1,195 @@
+"""Measure a contender on a benchmark: pictures, scores, comparison, page."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from components.backends import manifest
+from components.backends.report import Slider
+from components.backends.storage import LocalStorage, Storage
+from components.errors import WeightsError
+from components.evaluate.benchmarks.contender import LQ, Contender, Made, make_all
+from components.evaluate.benchmarks.layout import Benchmark
+from components.evaluate.benchmarks.page import report_page
+from components.evaluate.settings import BenchmarkSettings
+from components.imaging import codec, iqa
+from components.imaging.iqa.many import Item, score_files
+from components.imaging.iqa.paired import compare
+from components.records import BenchmarkReport, MetricSummary, Paired, Progress, content_hash, quiet
+
+OPERATOR = "benchmark-1"
+Row = dict[str, Any]
+
+
+def evaluate_benchmark(  # noqa: PLR0913 (a stage with its places)
+    benchmark: Benchmark,
+    contender: Contender,
+    settings: BenchmarkSettings,
+    *,
+    store: Storage,
+    home: Path,
+    weights: Path,
+    workers: int = 1,
+    against: BenchmarkReport | None = None,
+    progress: Progress = quiet,
+) -> BenchmarkReport:
+    """Restore or take every picture of a benchmark and score it, LQ beside it.
+
+    Args:
+        benchmark: what is restored.
+        contender: who restores.
+        settings: metrics, size, seed.
+        store: receives scores, pictures and page.
+        home: finished pictures are found below `work`, known scores below `cache`.
+        weights: folder of the metrics' weights.
+        workers: processes that score.
+        against: report of another on the same pictures.
+        progress: called after each picture.
+
+    Raises:
+        UnknownName: there is no such metric.
+    """
+    side_px = settings.side_px or benchmark.side_px
+    work = LocalStorage(home / "work" / f"benchmark-{content_hash(OPERATOR, digest_of(benchmark, settings))[:16]}")
+    metrics, skipped = _measurable(settings.metrics, weights)
+    made = make_all(benchmark, contender, side_px, work=work, progress=progress)
+    truths = _truths(benchmark, made)
+    if not truths:
+        reason = "HQ has another size than evaluated pictures" if benchmark.pairs[0].hq else "there is no HQ to compare with"
+        skipped |= {metric: reason for metric in metrics if iqa.info(metric).needs_reference}
+    methods = (LQ, *contender.methods)
+    items = [
+        Item(f"{method}/{name}", one.files[method], truths.get(name))
+        for name, one in made.items()
+        for method in methods
+        if method in one.files
+    ]
+    asked = [metric for metric in metrics if metric not in skipped]
+    found = score_files(items, asked, weights=weights, cache=home / "cache" / "scores", workers=workers, progress=progress)
+    rows = [_row(benchmark.name, one) for one in found]
+    prefix = f"benchmarks/{content_hash(OPERATOR, digest_of(benchmark, settings), contender.identity)[:16]}"
+    for name, one in made.items():
+        for method, path in one.files.items():
+            store.put_file(f"{prefix}/{method}/{name}.png", path)
+    theirs = manifest.rows(store, against.scores) if against else []
+    report = BenchmarkReport(
+        benchmark=benchmark.name,
+        digest=digest_of(benchmark, settings),
+        label=contender.label,
+        identity=contender.identity,
+        method=contender.method,
+        pictures=len(benchmark.pairs),
+        scores=manifest.write(store, "scores", rows, settings=content_hash(OPERATOR, benchmark.digest, settings)),
+        summaries=summarise(rows, benchmark.name, methods, asked),
+        skipped=skipped,
+        missing={name: one.missing for name, one in made.items() if one.missing},
+        unscored=sum(not math.isfinite(row["value"]) for row in rows),
+        groups=dict(Counter(pair.group for pair in benchmark.pairs if pair.group)),
+        seconds=_seconds(made),
+        parameters=contender.parameters,
+        versions=iqa.versions(),
+        examples=prefix,
+        html=f"{prefix}/report.html",
+        against=against.label if against else "",
+        paired=_compared(rows, contender.method, theirs, against.method) if against else (),
+    )
+    sliders = [*_first(made, contender, settings), *_worst(report, made, store, against)]
+    store.put(report.html, report_page(report, benchmark, rows, sliders).encode())
+    return report
+
+
+def digest_of(benchmark: Benchmark, settings: BenchmarkSettings) -> str:
+    """Hash of the pictures as they are evaluated: only reports of one digest can be compared."""
+    return content_hash(benchmark.digest, settings.side_px or benchmark.side_px)
+
+
+def summarise(rows: Sequence[Row], benchmark: str, methods: Sequence[str], metrics: Sequence[str]) -> tuple[MetricSummary, ...]:
+    """Mean and interval of every metric for every method; what is no number is left out and lowers `n`."""
+    cells: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for row in rows:
+        if math.isfinite(row["value"]):
+            cells[row["method"], row["metric"]].append(row["value"])
+    return tuple(
+        MetricSummary(
+            benchmark=benchmark,
+            method=method,
+            metric=metric,
+            mean=math.fsum(values) / len(values),
+            n=len(values),
+            higher_is_better=iqa.info(metric).higher_is_better,
+            interval=iqa.bootstrap(values),
+        )
+        for method in methods
+        for metric in metrics
+        if (values := cells[method, metric])
+    )
+
+
+def _measurable(metrics: Sequence[str], weights: Path) -> tuple[list[str], dict[str, str]]:
+    """Metrics that can run here, and why the others cannot."""
+    able, skipped = [], {}
+    for metric in metrics:
+        if iqa.info(metric).redegraded:
+            skipped[metric] = "the recipe that made LQ is not part of a benchmark in a folder"
+            continue
+        try:
+            iqa.ready(metric, weights)
+            able.append(metric)
+        except WeightsError as error:
+            skipped[metric] = str(error)
+    return able, skipped
+
+
+def _truths(benchmark: Benchmark, made: Mapping[str, Made]) -> dict[str, Path]:
+    """HQ by name, where it has the size at which pictures are evaluated."""
+    found = {}
+    for pair in benchmark.pairs:
+        if pair.hq and codec.size_px(pair.hq.read_bytes()) == codec.size_px(made[pair.name].files[LQ].read_bytes()):
+            found[pair.name] = pair.hq
+    return found
+
+
+def _row(benchmark: str, scored: Mapping[str, Any]) -> Row:
+    method, _, name = scored["image_id"].partition("/")
+    value = scored["value"]
+    return {"image_id": name, "benchmark": benchmark, "method": method, "metric": scored["metric"], "value": value}
+
+
+def _compared(rows: Sequence[Row], ours: str, others: Sequence[Row], theirs: str) -> tuple[Paired, ...]:
+    """The row of one contender against that of another, whatever they are called."""
+    named = [{**row, "method": ours} for row in others if row["method"] == theirs]
+    return compare(rows, named, method=ours)
+
+
+def _seconds(made: Mapping[str, Made]) -> dict[str, float]:
+    by_method: dict[str, list[float]] = defaultdict(list)
+    for one in made.values():
+        for method, seconds in one.seconds.items():
+            by_method[method].append(seconds)
+    return {method: statistics.median(values) for method, values in by_method.items()}
+
+
+def _first(made: Mapping[str, Made], contender: Contender, settings: BenchmarkSettings) -> list[Slider]:
+    shown = [(name, one.files) for name, one in made.items() if contender.method in one.files][: settings.sliders]
+    return [
+        Slider(f"{name}: left is LQ, right is {contender.label}", files[LQ].read_bytes(), files[contender.method].read_bytes())
+        for name, files in shown
+    ]
+
+
+def _worst(report: BenchmarkReport, made: Mapping[str, Made], store: Storage, against: BenchmarkReport | None) -> list[Slider]:
+    """For each metric the picture where it falls furthest behind the other."""
+    sliders: dict[str, Slider] = {}
+    for one in report.paired if against else ():
+        for worst in one.worst[:1]:
+            name, ours = worst.image_id, made[worst.image_id].files.get(report.method)
+            theirs = f"{against.examples}/{against.method}/{name}.png" if against else ""
+            if ours and name not in sliders and store.exists(theirs):
+                title = f"{name}, {one.metric} {worst.difference:+.3g}: left is {report.against}, right is {report.label}"
+                sliders[name] = Slider(title, store.read(theirs), ours.read_bytes())
+    return list(sliders.values())
