@@ -91,7 +91,7 @@ def open_model(workspace: Workspace, wanted: str, steps: list[int]) -> tuple[Mod
     if wanted.startswith(FILE):
         base, adapter = _files(Path(wanted.removeprefix(FILE)).expanduser(), profile.base_folder)
         restorer = Restorer(base, adapter, profile.sampler)
-        label = f"{adapter.resolve().parent.name}/{adapter.name} {restorer.adapter_sha256[:12]}"
+        label = f"file {restorer.adapter_sha256[:12]}"
     elif "@" in wanted or "/" in wanted:
         version = workspace.tracker.resolve(wanted)
         parts = fetch_parts(workspace.tracker, version, workspace.home / "cache" / "models")

@@ -32,13 +32,14 @@ class Slider:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a caption; `best` holds (row, column) of the cells to stress."""
+    """A table with a caption; `best` holds (row, column) of the cells to stress, `text` the columns of words."""
 
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     best: frozenset[tuple[int, int]] = frozenset()
     note: str = ""
+    text: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -143,13 +144,14 @@ _TEMPLATE = """<!doctype html>
 <style>
 :root { color-scheme: light dark; --line: #8886; --soft: #8882; --accent: #0b6bcb; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 0 auto; padding: 1rem; }
-h1 { font-size: 1.6rem; margin: .5rem 0; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
+h1 { font-size: 1.6rem; margin: .5rem 0; overflow-wrap: anywhere; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; } dt { opacity: .75; }
 dd { margin: 0; overflow-wrap: anywhere; font-family: ui-monospace, monospace; font-size: .9rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; min-width: 20rem; }
 caption { text-align: left; font-weight: 600; padding: .5rem 0; }
 th, td { padding: .25rem .75rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } .best { font-weight: 700; background: var(--soft); }
+th:first-child, td:first-child { text-align: left; } td.text, th.text { text-align: left; white-space: normal; min-width: 12rem; overflow-wrap: anywhere; }
+.best { font-weight: 700; background: var(--soft); }
 .note { opacity: .8; font-size: .9rem; } img { max-width: 100%; height: auto; }
 svg { width: 100%; max-width: 680px; height: auto; }
 .pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 320px), 1fr)); gap: 1rem; }
@@ -174,11 +176,20 @@ figure { margin: 0; } figcaption { font-size: .9rem; } input[type=range] { width
 {% for table in page.tables %}
 <div class="scroll"><table>
 <caption>{{ table.caption }}</caption>
-<thead><tr>{% for cell in table.header %}<th scope="col">{{ cell }}</th>{% endfor %}</tr></thead>
+<thead><tr>
+{% for cell in table.header %}
+<th scope="col"{% if loop.index0 in table.text %} class="text"{% endif %}>{{ cell }}</th>
+{% endfor %}
+</tr></thead>
 <tbody>
 {% for row in table.rows %}
 {% set y = loop.index0 %}
-<tr>{% for cell in row %}<td{% if (y, loop.index0) in table.best %} class="best"{% endif %}>{{ cell }}</td>{% endfor %}</tr>
+<tr>
+{% for cell in row %}
+{% set shown = ["best"] * ((y, loop.index0) in table.best) + ["text"] * (loop.index0 in table.text) %}
+<td{% if shown %} class="{{ shown|join(" ") }}"{% endif %}>{{ cell }}</td>
+{% endfor %}
+</tr>
 {% endfor %}
 </tbody>
 </table></div>

@@ -153,6 +153,19 @@ class Restorer:
         }
         return [results[index] for index in range(len(images_u8))]
 
+    @torch.no_grad()
+    def similarity(self, a_u8: Image, b_u8: Image) -> float:
+        """Cosine of what the image encoder sees in two pictures, its tokens averaged: 1 for the same content.
+
+        Args:
+            a_u8: (H, W, 3) uint8 RGB.
+            b_u8: likewise, of any size.
+        """
+        frozen = self.pipeline.frozen
+        with _threads(self.threads):
+            seen = [frozen.features(_to_01(image)[None].to(frozen.device)).float().mean(1)[0] for image in (a_u8, b_u8)]
+        return float(torch.nn.functional.cosine_similarity(seen[0], seen[1], dim=0))
+
     def restore_01(self, images_01: Sequence[Image01], seeds: Sequence[int] | None = None) -> list[Image01]:
         """The same for pictures of more than 8 bits; what `restore` rounds is given as it is.
 

@@ -52,5 +52,5 @@ def _on_benchmark(
 
         if not benchmark:
             raise SettingsError("Expected --benchmark NAME|DIR beside --outputs: the pictures have to be of something.")
-        made = run(benchmark, model, str(outputs or ""), label=label, steps=steps, against=against, **options.arguments)
+        made = run(benchmark, model, outputs=str(outputs or ""), label=label, steps=steps, against=against, **options.arguments)
     finish(options, made, f"{made.text()}\nReport: {workspace.store.root}/{made.html}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +31,8 @@ class Made:
     """Method -> picture."""
     seconds: Mapping[str, float]
     """Method -> what it took; only of what was made here."""
+    truth: Path | None = None
+    """HQ at the evaluated size; None where there is none, or a smaller one."""
     missing: str = ""
     """Why there is none."""
 
@@ -165,14 +167,14 @@ class Outputs:
         del work
         path = self.files.get(pair.name)
         if path is None:
-            return Made({}, {}, "missing")
+            return Made({}, {}, missing="missing")
         try:
             found = codec.decode(path.read_bytes(), limits=codec.STORED).image_u8.shape[:2]
         except (DecodeError, OSError) as error:
-            return Made({}, {}, f"no picture: {error}")
+            return Made({}, {}, missing=f"no picture: {error}")
         if found != lq_u8.shape[:2]:
             wanted = lq_u8.shape
-            return Made({}, {}, f"expected {wanted[1]}x{wanted[0]} px, got {found[1]}x{found[0]}")
+            return Made({}, {}, missing=f"expected {wanted[1]}x{wanted[0]} px, got {found[1]}x{found[0]}")
         return Made({self.label: path}, {})
 
 
@@ -208,13 +210,30 @@ def make_all(
         progress: called after each picture.
     """
     made: dict[str, Made] = {}
-    shared, own = LocalStorage(Path(work.root) / "lq"), LocalStorage(Path(work.root) / contender.identity[:16])
+    shared, truths, own = (LocalStorage(Path(work.root) / name) for name in (LQ, "hq", contender.identity[:16]))
     for number, pair in enumerate(benchmark.pairs, start=1):
         source_u8 = codec.decode(pair.lq.read_bytes(), limits=codec.STORED).image_u8
         lq_u8 = to_size(source_u8, *evaluated_px(pair, source_u8.shape[:2], side_px))
         if not shared.exists(f"{pair.name}.png"):
             shared.put(f"{pair.name}.png", codec.encode_png(lq_u8))
         one = contender.make(pair, lq_u8, own)
-        made[pair.name] = Made({LQ: shared.fetch(f"{pair.name}.png"), **one.files}, one.seconds, one.missing)
+        files = {LQ: shared.fetch(f"{pair.name}.png"), **one.files}
+        made[pair.name] = replace(one, files=files, truth=_truth(pair, lq_u8.shape[:2], truths))
         progress("restore", number, len(benchmark.pairs))
     return made
+
+
+def _truth(pair: Pair, size_px: tuple[int, ...], truths: LocalStorage) -> Path | None:
+    """HQ, shrunk by area means to the evaluated size where it is larger; what is smaller proves nothing."""
+    if pair.hq is None:
+        return None
+    data = pair.hq.read_bytes()
+    height, width = codec.size_px(data)
+    if (height, width) == size_px:
+        return pair.hq
+    if height < size_px[0]:
+        return None
+    if not truths.exists(f"{pair.name}.png"):
+        image_u8 = codec.decode(data, limits=codec.STORED).image_u8
+        truths.put(f"{pair.name}.png", codec.encode_png(to_size(image_u8, size_px[0], size_px[1])))
+    return truths.fetch(f"{pair.name}.png")

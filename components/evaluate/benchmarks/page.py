@@ -15,6 +15,8 @@ from components.imaging import iqa
 from components.records import BenchmarkReport, MetricSummary
 
 BILLION = 1e9
+WORDS = frozenset({1})
+"""The second column says where a row comes from, or why."""
 
 
 def report_page(
@@ -97,7 +99,7 @@ def _scores(report: BenchmarkReport) -> Table:
     note = f"{n}. In brackets: 95 %, bootstrap over pictures."
     if others:
         note += " Published figures come from other programs, versions and machines; a difference to them proves nothing."
-    return Table("Scores", ["method", "", *_header(metrics)], rows, note=note)
+    return Table("Scores", ["method", "", *_header(metrics)], rows, note=note, text=WORDS)
 
 
 def _named(method: str) -> str:
@@ -164,11 +166,15 @@ def _runtime(report: BenchmarkReport) -> Iterator[Table]:
         rows.append([name, f"{published.MARK}: LucidFlux, table 3", *numbers])
     header = ["method", "", "caption (s)", "restoring (s)", "frozen (10⁹ parameters)", "adapter (10⁹)"]
     note = "Median of one picture, on the machine that evaluated; the published seconds are of another one. Nothing is captioned."
-    yield Table("Run time and size", header, rows, note=note)
+    yield Table("Run time and size", header, rows, note=note, text=WORDS)
 
 
 def _left_out(report: BenchmarkReport) -> Iterator[Table]:
     if report.skipped:
-        yield Table("Metrics that were not measured", ["metric", "why"], [list(pair) for pair in report.skipped.items()])
+        yield Table(
+            "Metrics that were not measured", ["metric", "why"], [list(pair) for pair in report.skipped.items()], text=WORDS
+        )
     if report.missing:
-        yield Table("Pictures with nothing to score", ["picture", "why"], [list(pair) for pair in report.missing.items()])
+        yield Table(
+            "Pictures with nothing to score", ["picture", "why"], [list(pair) for pair in report.missing.items()], text=WORDS
+        )

@@ -17,7 +17,7 @@ from components.evaluate.benchmarks.contender import LQ, Contender, Made, make_a
 from components.evaluate.benchmarks.layout import Benchmark
 from components.evaluate.benchmarks.page import report_page
 from components.evaluate.settings import BenchmarkSettings
-from components.imaging import codec, iqa
+from components.imaging import iqa
 from components.imaging.iqa.many import Item, score_files
 from components.imaging.iqa.paired import compare
 from components.records import BenchmarkReport, MetricSummary, Paired, Progress, content_hash, quiet
@@ -58,13 +58,14 @@ def evaluate_benchmark(  # noqa: PLR0913 (a stage with its places)
     work = LocalStorage(home / "work" / f"benchmark-{content_hash(OPERATOR, digest_of(benchmark, settings))[:16]}")
     metrics, skipped = _measurable(settings.metrics, weights)
     made = make_all(benchmark, contender, side_px, work=work, progress=progress)
-    truths = _truths(benchmark, made)
-    if not truths:
-        reason = "HQ has another size than evaluated pictures" if benchmark.pairs[0].hq else "there is no HQ to compare with"
+    if not any(one.truth for one in made.values()):
+        reason = (
+            "HQ is smaller than the pictures as they are evaluated" if benchmark.pairs[0].hq else "there is no HQ to compare with"
+        )
         skipped |= {metric: reason for metric in metrics if iqa.info(metric).needs_reference}
     methods = (LQ, *contender.methods)
     items = [
-        Item(f"{method}/{name}", one.files[method], truths.get(name))
+        Item(f"{method}/{name}", one.files[method], one.truth)
         for name, one in made.items()
         for method in methods
         if method in one.files
@@ -143,15 +144,6 @@ def _measurable(metrics: Sequence[str], weights: Path) -> tuple[list[str], dict[
         except WeightsError as error:
             skipped[metric] = str(error)
     return able, skipped
-
-
-def _truths(benchmark: Benchmark, made: Mapping[str, Made]) -> dict[str, Path]:
-    """HQ by name, where it has the size at which pictures are evaluated."""
-    found = {}
-    for pair in benchmark.pairs:
-        if pair.hq and codec.size_px(pair.hq.read_bytes()) == codec.size_px(made[pair.name].files[LQ].read_bytes()):
-            found[pair.name] = pair.hq
-    return found
 
 
 def _row(benchmark: str, scored: Mapping[str, Any]) -> Row:
