@@ -150,7 +150,7 @@ dd { margin: 0; overflow-wrap: anywhere; font-family: ui-monospace, monospace; f
 .scroll { overflow-x: auto; } table { border-collapse: collapse; min-width: 20rem; }
 caption { text-align: left; font-weight: 600; padding: .5rem 0; }
 th, td { padding: .25rem .75rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } 
+th:first-child, td:first-child { text-align: left; }
 td.text, th.text { text-align: left; white-space: normal; min-width: 12rem; overflow-wrap: anywhere; }
 .best { font-weight: 700; background: var(--soft); }
 .note { opacity: .8; font-size: .9rem; } img { max-width: 100%; height: auto; }
