@@ -10,7 +10,7 @@ backbone without an adapter and, with `--control`, an adapter that was trained i
 numbers: `--make-control` writes such a bundle, `lucidflux --set base=FOLDER quickstart` trains on it.
 
 Gradient energy is the mean square of neighbouring pixels' differences over that of HQ; border is the mean step at token
-borders over that inside, of the picture over HQ. NIQE needs its parameters: a .mat, or an .npz with the same numbers.
+borders over that inside, of the picture over HQ. NIQE needs its parameters, `niqe_pris_params.npz`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -30,6 +28,7 @@ from benchmarks.fidelity import PRESETS, SEED, held_out
 from components.imaging import codec, iqa
 from components.imaging.baseline import bilateral
 from components.imaging.degrade.recipe import apply, draw, preset
+from components.imaging.iqa import loading
 from components.imaging.restorer import Restorer, SamplerSettings
 from models import bundle
 from models.config import CONFIG_FILE, NetworkConfig
@@ -139,28 +138,11 @@ def build_metrics(token_px: int, niqe: Path | None) -> Mapping[str, Metric]:
         "PIQE": lambda images, _: iqa.score("piqe", images),
     }
     if niqe:
-        network = niqe_network(niqe)
+        network = loading.build("niqe", {"niqe": niqe}, "cpu")
         columns["NIQE"] = lambda images, _: [float(network(to_01(image))) for image in images]
     columns["gradient energy"] = lambda images, hq: [energy(a) / energy(b) for a, b in zip(images, hq, strict=True)]
     columns["border"] = lambda images, hq: [border(a, token_px) / border(b, token_px) for a, b in zip(images, hq, strict=True)]
     return columns
-
-
-def niqe_network(parameters: Path) -> Callable[[torch.Tensor], torch.Tensor]:
-    """NIQE of pyiqa from a file of parameters."""
-    import scipy.io
-
-    from components.imaging.iqa import loading
-
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        path = parameters
-        if parameters.suffix == ".npz":
-            numbers = np.load(parameters)
-            path = Path(folder) / "niqe.mat"
-            scipy.io.savemat(path, {"mu_prisparam": numbers["mu_pris_param"], "cov_prisparam": numbers["cov_pris_param"]})
-        network: Callable[[torch.Tensor], torch.Tensor] = loading._niqe({"niqe": path}, "cpu")
-    return network
 
 
 def to_01(image_u8: codec.Image) -> torch.Tensor:

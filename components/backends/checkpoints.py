@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TORCH_SUFFIXES = (".pth", ".pt", ".ckpt")
-SUFFIXES = (".safetensors", ".mat", *TORCH_SUFFIXES)
+SUFFIXES = (".safetensors", ".npz", *TORCH_SUFFIXES)
 WRAPPERS = ("state_dict", "params_ema", "params")
 """Outer keys under which public checkpoints keep their tensors."""
 PIECE_VALUES = 1 << 18
@@ -148,12 +148,12 @@ def _not_finite(path: Path, key: str) -> WeightsError:
 
 
 def _load(path: Path, *, pinned: bool) -> object:
-    """Read a torch or MATLAB file; what is more than tensors and plain values is refused, not run."""
+    """Read a torch or numpy file; what is more than tensors and plain values is refused, not run."""
     import torch
 
     try:
-        if path.suffix == ".mat":
-            return _matlab(path)
+        if path.suffix == ".npz":
+            return _arrays(path)
         if pinned and _is_script(path):
             return torch.jit.load(str(path), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
@@ -168,12 +168,11 @@ def _load(path: Path, *, pinned: bool) -> object:
         raise WeightsError(f"{path} is no readable torch file of tensors, or cut ({size} bytes). Fetch it again.") from error
 
 
-def _matlab(path: Path) -> dict[str, Tensor]:
-    import scipy.io
+def _arrays(path: Path) -> dict[str, Tensor]:
     import torch
 
-    arrays = {key: value for key, value in scipy.io.loadmat(path).items() if isinstance(value, np.ndarray)}
-    return {key: torch.from_numpy(value) for key, value in arrays.items() if value.dtype.kind in "fiu"}
+    with np.load(path, allow_pickle=False) as arrays:
+        return {key: torch.from_numpy(value) for key, value in arrays.items() if value.dtype.kind in "fiu"}
 
 
 def _is_script(path: Path) -> bool:

@@ -7,13 +7,15 @@ not in the weights folder is refused before pyiqa is asked. Describing a metric 
 from components.imaging.iqa.identity import operator, versions
 from components.imaging.iqa.interval import bootstrap
 from components.imaging.iqa.loading import ensure_pkg_resources
+from components.imaging.iqa.many import Item, score_files
 from components.imaging.iqa.metrics import LICENCE, METRICS, MetricInfo, info, stands_in
 from components.imaging.iqa.scoring import Scorer, score, stream
-from components.imaging.iqa.weights import ready
+from components.imaging.iqa.weights import ready, usable
 
 __all__ = [
     "LICENCE",
     "METRICS",
+    "Item",
     "MetricInfo",
     "Scorer",
     "bootstrap",
@@ -22,7 +24,9 @@ __all__ = [
     "operator",
     "ready",
     "score",
+    "score_files",
     "stands_in",
     "stream",
+    "usable",
     "versions",
 ]

@@ -11,19 +11,20 @@ import pickle
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from components.errors import WeightsError
+from components.imaging.iqa import parameters, qalign
 from components.imaging.iqa.metrics import METRICS
+from components.imaging.iqa.patching import replaced
 
 Network = Callable[..., Any]
 """Takes (N, 3, H, W) float32 in [0, 1], and the references where the metric needs some; gives N scores."""
 Files = Mapping[str, Path]
-"""Set -> its file."""
+"""Set -> its file, or the folder of a set of several."""
 
 
 def build(name: str, files: Files, device: str) -> Network:
@@ -31,7 +32,7 @@ def build(name: str, files: Files, device: str) -> Network:
 
     Args:
         name: key of METRICS.
-        files: the file of each set that it needs, proven before.
+        files: of each set that it needs, proven before.
         device: `cpu` or `cuda`.
 
     Raises:
@@ -71,10 +72,6 @@ def _clipiqa_plus(files: Files, device: str) -> Network:
     return metric  # type: ignore[no-any-return]
 
 
-def _niqe(files: Files, device: str) -> Network:
-    return _create("niqe", device, pretrained_model_path=str(files["niqe"]))  # type: ignore[no-any-return]
-
-
 def _musiq(files: Files, device: str) -> Network:
     return _filled(_create("musiq", device, pretrained=False), files["musiq-koniq"])
 
@@ -82,7 +79,7 @@ def _musiq(files: Files, device: str) -> Network:
 def _with_timm(name: str, needed: str, files: Files, device: str) -> Network:
     import timm
 
-    with _replaced(timm, "create_model", partial(_empty, timm.create_model)):
+    with replaced(timm, "create_model", partial(_empty, timm.create_model)):
         metric = _create(name, device, pretrained=False)
     return _filled(metric, files[needed])
 
@@ -100,7 +97,7 @@ def _lpips(files: Files, device: str) -> Network:
     prefix = "features."
     read = {key: tensor for key, tensor in _read(files["alexnet"]).items() if key.startswith(prefix)}
     alexnet.features.load_state_dict({key.removeprefix(prefix): tensor for key, tensor in read.items()})
-    with _replaced(torchvision.models, "alexnet", lambda **_options: alexnet):
+    with replaced(torchvision.models, "alexnet", lambda **_options: alexnet):
         metric = _create("lpips", device, pretrained=False)
     linear = _read(files["lpips-alex"])
     for number in range(metric.net.L):
@@ -112,7 +109,9 @@ def _lpips(files: Files, device: str) -> Network:
 _BUILDERS: Mapping[str, Callable[[Files, str], Network]] = {
     "clipiqa": _clipiqa,
     "clipiqa+": _clipiqa_plus,
-    "niqe": _niqe,
+    "niqe": lambda files, device: parameters.niqe(files["niqe"], device),
+    "brisque": lambda files, device: parameters.brisque(files["brisque-svm"], files["brisque-range"], device),
+    "qalign": lambda files, device: qalign.build(files["one-align"], device),
     "musiq": _musiq,
     "maniqa": partial(_with_timm, "maniqa", "maniqa-koniq"),
     "nima": partial(_with_timm, "nima", "nima-ava"),
@@ -141,16 +140,6 @@ def _without_gradient(function: Callable[..., Any], *given: Any) -> Any:
 
     with torch.no_grad():
         return function(*given)
-
-
-@contextmanager
-def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:
-    before = getattr(module, name)
-    setattr(module, name, value)
-    try:
-        yield
-    finally:
-        setattr(module, name, before)
 
 
 def ensure_pkg_resources() -> None:

@@ -23,6 +23,9 @@ from components.imaging.iqa.weights import files, ready
 BATCH: Mapping[str, int] = {"cpu": 1, "cuda": 16}
 """Pictures of one forward pass. Two are no faster than one on a CPU, and alone a score cannot depend on its batch."""
 
+PERFECT_WITHIN = 0.01
+"""What a metric may miss of `perfect`: those that judge miss it by 0.000003, those that do not by more than a half."""
+
 
 class Scorer:
     """A metric that is loaded."""
@@ -33,30 +36,43 @@ class Scorer:
 
     def one(self, *images_u8: Image) -> float:
         """Score one picture, with its reference where the metric needs one; NaN for one that is too small."""
-        if not self._large_enough(images_u8[0]):
+        if not self.large_enough(images_u8[0]):
             return math.nan
-        pictures = images_u8 if self.metric.input_px is None else [fitted(image, self.metric.input_px) for image in images_u8]
-        return float(self._forward(*(_tensor([picture]) for picture in pictures))[0])
+        tensors = [_tensor([self._sized(image)]) for image in images_u8]
+        value = float(self._forward(*tensors)[0])
+        return value if self._judges(*tensors[1:]) else math.nan
+
+    def _sized(self, image_u8: Image) -> Image:
+        """Follow the size rule of the metric."""
+        if self.metric.input_px is not None:
+            return fitted(image_u8, self.metric.input_px)
+        height, width = (side - side % self.metric.multiple_px for side in image_u8.shape[:2])
+        return image_u8[:height, :width]
+
+    def _judges(self, *references: Any) -> bool:
+        """Say whether the metric finds a reference perfect beside itself, where it is asked to."""
+        perfect = self.metric.perfect
+        return perfect is None or all(abs(float(self._forward(one, one)[0]) - perfect) <= PERFECT_WITHIN for one in references)
 
     def stream(self, images_u8: Iterable[Image | None]) -> Iterator[float]:
         """Score pictures as they come, in their order; NaN for None and for one that is too small.
 
-        On a CPU one thread computes, because the last digits follow the number of threads.
+        On a CPU one thread computes.
         """
         if self.metric.input_px is None:
             for image in images_u8:
-                with _one_thread():
+                with one_thread():
                     value = math.nan if image is None else self.one(image)
                 yield value
             return
         squares = (None if image is None else self._square(image) for image in images_u8)
         while batch := list(itertools.islice(squares, BATCH[self.place])):
-            with _one_thread():
+            with one_thread():
                 values = iter(self._batch([square for square in batch if square is not None]))
             yield from (math.nan if square is None else next(values) for square in batch)
 
     def _square(self, image_u8: Image) -> Image | None:
-        return fitted(image_u8, self.metric.input_px or 0) if self._large_enough(image_u8) else None
+        return self._sized(image_u8) if self.large_enough(image_u8) else None
 
     def _batch(self, squares_u8: Sequence[Image]) -> list[float]:
         """Score pictures of one size; batches are filled up, so that kernels do not change with their number."""
@@ -70,7 +86,8 @@ class Scorer:
             warnings.simplefilter("ignore")
             return self.network(*tensors).reshape(-1)
 
-    def _large_enough(self, image_u8: Image) -> bool:
+    def large_enough(self, image_u8: Image) -> bool:
+        """Say whether the metric scores pictures of this size at all."""
         height, width = image_u8.shape[:2]
         return min(int(height), int(width)) >= self.metric.minimum_side_px
 
@@ -95,7 +112,7 @@ def score(
         WeightsError: its weights are not there.
     """
     if not info(name).needs_reference:
-        opened = _open(name, weights)
+        opened = load(name, weights)
         return [opened.one(image) for image in images_u8]
     if references_u8 is None or len(references_u8) != len(images_u8):
         found = 0 if references_u8 is None else len(references_u8)
@@ -103,7 +120,7 @@ def score(
     for image, reference in zip(images_u8, references_u8, strict=True):
         if image.shape != reference.shape:
             raise ValueError(f"Expected pictures of equal size for '{name}', got {image.shape} and {reference.shape}.")
-    opened = _open(name, weights)
+    opened = load(name, weights)
     return [opened.one(*pair) for pair in zip(images_u8, references_u8, strict=True)]
 
 
@@ -117,7 +134,7 @@ def stream(name: str, images_u8: Iterable[Image | None], *, weights: Path | None
     """
     if info(name).needs_reference:
         raise ValueError(f"Expected a metric that looks at one picture, '{name}' compares two. Use piqe or clipiqa.")
-    return _open(name, weights).stream(images_u8)
+    return load(name, weights).stream(images_u8)
 
 
 def fitted(image_u8: Image, side_px: int) -> Image:
@@ -133,13 +150,18 @@ def fitted(image_u8: Image, side_px: int) -> Image:
     return scaled
 
 
-def _open(name: str, weights: Path | None) -> Scorer:
+def load(name: str, weights: Path | None = None) -> Scorer:
+    """Load a metric, once for each set of weights.
+
+    Raises:
+        UnknownName: there is no such metric.
+        WeightsError: its weights are not there, or do not fit.
+    """
     return _loaded(name, device(name), tuple(ready(name, weights).values()), weights)
 
 
 @cache
 def _loaded(name: str, place: str, digests: tuple[str, ...], weights: Path | None) -> Scorer:
-    """Load a metric once for each set of weights."""
     del digests
     return Scorer(name, build(name, files(name, weights), place), place=place)
 
@@ -152,8 +174,8 @@ def _tensor(images_u8: Sequence[Image]) -> Any:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch compute in one thread."""
+def one_thread() -> Iterator[None]:
+    """Let torch compute in one thread: the last digits of a score follow their number."""
     import torch
 
     before = torch.get_num_threads()

@@ -1,10 +1,9 @@
-"""Forms of checkpoints beside plain dictionaries: archives of code, bare tensors, MATLAB files."""
+"""Forms of checkpoints beside plain dictionaries: archives of code, bare tensors, numpy archives."""
 
 import hashlib
 
 import numpy as np
 import pytest
-import scipy.io
 import torch
 
 from components.backends.arrivals import bring_in
@@ -59,10 +58,12 @@ def test_a_tensor_of_another_size_is_refused(tmp_path):
         bring_in(Shelf(tmp_path / "w"), "clipiqa-plus", tmp_path / "prompts.pth")
 
 
-def test_a_matlab_file_is_read_by_its_arrays_and_a_broken_one_is_refused(tmp_path):
-    pin = Pin(repository="r", files=(PinnedFile("n.mat"),), licence="MIT", used_for="t", holds={"mu": (1, 36)})
-    scipy.io.savemat(tmp_path / "n.mat", {"mu": np.zeros((1, 36))})
-    bring_in(Shelf(tmp_path / "w", {"n": pin}), "n", tmp_path / "n.mat")
-    (tmp_path / "n.mat").write_bytes(b"x" * 300)
-    with pytest.raises(WeightsError, match=r"n\.mat"):
-        bring_in(Shelf(tmp_path / "v", {"n": pin}), "n", tmp_path / "n.mat")
+def test_a_numpy_archive_is_read_by_its_arrays_and_a_broken_one_or_one_with_objects_is_refused(tmp_path):
+    pin = Pin(repository="r", files=(PinnedFile("n.npz"),), licence="MIT", used_for="t", holds={"mu": (1, 36)})
+    np.savez(tmp_path / "n.npz", mu=np.zeros((1, 36)))
+    bring_in(Shelf(tmp_path / "w", {"n": pin}), "n", tmp_path / "n.npz")
+    np.savez(tmp_path / "object.npz", mu=np.array([object()]))
+    (tmp_path / "n.npz").write_bytes(b"x" * 300)
+    for path in (tmp_path / "n.npz", tmp_path / "object.npz"):
+        with pytest.raises(WeightsError, match=path.name):
+            bring_in(Shelf(tmp_path / "v", {"n": pin}), "n", path)
