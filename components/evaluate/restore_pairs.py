@@ -79,15 +79,19 @@ def _one(done: LocalStorage, key: str, hq_u8: codec.Image, restorer: Restorer, s
     scores = [
         {"image_id": image_id, "benchmark": benchmark, "method": method, "metric": metric, "value": value}
         for metric in settings.metrics
-        for method, value in zip(METHODS, _values(metric, pictures, again, hq_u8), strict=True)
+        for method, value in zip(METHODS, _values(metric, pictures, again, hq_u8, restorer), strict=True)
     ]
     for name, image_u8 in {**pictures, "hq": hq_u8}.items():
         done.put(f"{key}/{name}.png", codec.encode_png(image_u8))
     done.put(f"{key}/scores.json", json.dumps(scores).encode())
 
 
-def _values(metric: str, pictures: Mapping[str, codec.Image], again: list[codec.Image], hq_u8: codec.Image) -> list[float]:
+def _values(
+    metric: str, pictures: Mapping[str, codec.Image], again: list[codec.Image], hq_u8: codec.Image, restorer: Restorer
+) -> list[float]:
     """Score what each method made; `again` holds the same after a second degradation."""
+    if iqa.info(metric).own_encoder:
+        return [restorer.similarity(pictures[method], hq_u8) for method in METHODS]
     if iqa.info(metric).redegraded:
         return iqa.score(metric, again, [pictures["lq"]] * len(again))
     images = [pictures[method] for method in METHODS]

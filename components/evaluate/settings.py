@@ -14,7 +14,7 @@ class EvaluateSettings(Settings):
 
     benchmarks: tuple[str, ...] = ("moderate", "heavy")
     """Names in BENCHMARKS; each degrades the held-out pictures in its own, frozen way."""
-    metrics: tuple[str, ...] = ("psnr", "ssim", "piqe", "lr_psnr")
+    metrics: tuple[str, ...] = ("psnr", "ssim", "piqe", "lr_psnr", "semantic")
     """Names in METRICS."""
     crop_px: Annotated[int, Field(ge=192)] = 256
     """Side of the centre crop that is restored and scored; a smaller picture is used whole."""
@@ -43,9 +43,10 @@ class BenchmarkSettings(Settings):
         "nima",
         "niqe",
         "piqe",
+        "semantic",
     )
-    """Names in METRICS: the ten of the paper and one without weights; those whose weights are not here are left out, and
-    the report says so."""
+    """Names in METRICS: the ten of the paper, PIQE, and what the model's own image encoder sees; those whose weights are not
+    here are left out, and the report says so."""
     side_px: Annotated[int, Field(gt=0)] | None = None
     """Longer side at which pictures are evaluated; None is the benchmark's own, for one's own benchmark HQ's size."""
     seed: int = 0

@@ -12,12 +12,11 @@ from typing import Any
 from components.backends import manifest
 from components.backends.report import Slider
 from components.backends.storage import LocalStorage, Storage
-from components.errors import WeightsError
-from components.evaluate.benchmarks.contender import LQ, Contender, Made, make_all
+from components.evaluate.benchmarks.contender import LQ, Contender, Made, Model, make_all
 from components.evaluate.benchmarks.layout import Benchmark
 from components.evaluate.benchmarks.page import report_page
 from components.evaluate.settings import BenchmarkSettings
-from components.imaging import iqa
+from components.imaging import codec, iqa
 from components.imaging.iqa.many import Item, score_files
 from components.imaging.iqa.paired import compare
 from components.records import BenchmarkReport, MetricSummary, Paired, Progress, content_hash, quiet
@@ -56,7 +55,7 @@ def evaluate_benchmark(  # noqa: PLR0913 (a stage with its places)
     """
     side_px = settings.side_px or benchmark.side_px
     work = LocalStorage(home / "work" / f"benchmark-{content_hash(OPERATOR, digest_of(benchmark, settings))[:16]}")
-    metrics, skipped = _measurable(settings.metrics, weights)
+    metrics, skipped = _measurable(settings.metrics, weights, contender)
     made = make_all(benchmark, contender, side_px, work=work, progress=progress)
     if not any(one.truth for one in made.values()):
         reason = (
@@ -71,8 +70,10 @@ def evaluate_benchmark(  # noqa: PLR0913 (a stage with its places)
         if method in one.files
     ]
     asked = [metric for metric in metrics if metric not in skipped]
-    found = score_files(items, asked, weights=weights, cache=home / "cache" / "scores", workers=workers, progress=progress)
-    rows = [_row(benchmark.name, one) for one in found]
+    own = [metric for metric in asked if iqa.info(metric).own_encoder]
+    others = [metric for metric in asked if metric not in own]
+    found = score_files(items, others, weights=weights, cache=home / "cache" / "scores.db", workers=workers, progress=progress)
+    rows = [_row(benchmark.name, one) for one in [*found, *_seen(contender, made, methods, own)]]
     prefix = f"benchmarks/{content_hash(OPERATOR, digest_of(benchmark, settings), contender.identity)[:16]}"
     for name, one in made.items():
         for method, path in one.files.items():
@@ -131,19 +132,31 @@ def summarise(rows: Sequence[Row], benchmark: str, methods: Sequence[str], metri
     )
 
 
-def _measurable(metrics: Sequence[str], weights: Path) -> tuple[list[str], dict[str, str]]:
+def _measurable(metrics: Sequence[str], weights: Path, contender: Contender) -> tuple[list[str], dict[str, str]]:
     """Metrics that can run here, and why the others cannot."""
-    able, skipped = [], {}
-    for metric in metrics:
+    able, skipped = iqa.usable(metrics, weights)
+    for metric in able:
         if iqa.info(metric).redegraded:
             skipped[metric] = "the recipe that made LQ is not part of a benchmark in a folder"
+        elif iqa.info(metric).own_encoder and not isinstance(contender, Model):
+            skipped[metric] = "it is seen by a model's image encoder, and no model made these pictures"
+    return [metric for metric in able if metric not in skipped], skipped
+
+
+def _seen(contender: Contender, made: Mapping[str, Made], methods: Sequence[str], metrics: Sequence[str]) -> list[Row]:
+    """Rows of the metrics that the model's own image encoder gives."""
+    if not metrics or not isinstance(contender, Model):
+        return []
+    rows = []
+    for name, one in made.items():
+        if one.truth is None:
             continue
-        try:
-            iqa.ready(metric, weights)
-            able.append(metric)
-        except WeightsError as error:
-            skipped[metric] = str(error)
-    return able, skipped
+        truth_u8 = codec.decode(one.truth.read_bytes(), limits=codec.STORED).image_u8
+        for method in methods:
+            picture_u8 = codec.decode(one.files[method].read_bytes(), limits=codec.STORED).image_u8
+            value = contender.restorer.similarity(picture_u8, truth_u8)
+            rows += [{"image_id": f"{method}/{name}", "metric": metric, "value": value} for metric in metrics]
+    return rows
 
 
 def _row(benchmark: str, scored: Mapping[str, Any]) -> Row:

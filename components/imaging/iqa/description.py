@@ -38,6 +38,8 @@ class MetricInfo(Record):
     """Pinned sets that it needs."""
     redegraded: bool = False
     """Looks at the picture after the recipe of its LQ was applied to it again, and takes that LQ as the reference."""
+    own_encoder: bool = False
+    """Seen by the image encoder of the model that is judged (`Restorer.similarity`), not by pyiqa."""
     accelerated: bool = False
     """Runs on the accelerator where there is one; the others always run on the CPU."""
 

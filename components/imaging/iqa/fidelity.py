@@ -19,6 +19,13 @@ FIDELITY: Mapping[str, MetricInfo] = {
         about="dB; LR-consistency: the picture, degraded again as its LQ was, against that LQ",
         redegraded=True,
     ),
+    "semantic": _similar(
+        variant="encoder-cosine",
+        channel="rgb",
+        about="up to 1; cosine of what the model's image encoder sees, tokens averaged; models of one encoder can be compared",
+        licence="Apache-2.0",
+        own_encoder=True,
+    ),
     "ssim": _similar(variant="ssim", channel="luma", about="up to 1", minimum_side_px=11),
     "ssimc": _similar(variant="ssimc", channel="rgb", about="up to 1", minimum_side_px=11),
     "ms_ssim": _similar(

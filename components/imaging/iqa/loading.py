@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from components.errors import WeightsError
+from components.errors import SettingsError, WeightsError
 from components.imaging.iqa import parameters, qalign
 from components.imaging.iqa.metrics import METRICS
 from components.imaging.iqa.patching import replaced
@@ -37,7 +37,12 @@ def build(name: str, files: Files, device: str) -> Network:
 
     Raises:
         WeightsError: a file does not fit the metric.
+        SettingsError: the metric belongs to a model and is measured by evaluation alone.
     """
+    if METRICS[name].own_encoder:
+        raise SettingsError(
+            f"'{name}' is what a model's own image encoder sees; only `evaluate` measures it. Take another metric."
+        )
     ensure_pkg_resources()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

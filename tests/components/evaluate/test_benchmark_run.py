@@ -18,7 +18,7 @@ from components.imaging.degrade.recipe import apply, draw, preset
 from components.imaging.restorer import Restorer
 from components.imaging.sampler import SamplerSettings
 
-SETTINGS = BenchmarkSettings(metrics=("psnr", "ssim", "clipiqa", "lr_psnr"), sliders=1)
+SETTINGS = BenchmarkSettings(metrics=("psnr", "ssim", "clipiqa", "lr_psnr", "semantic"), sliders=1)
 SAMPLER = SamplerSettings(steps=1, start=0.2, guidance=1.0, shift="none", tile_px=64, overlap_px=16)
 BASE = Path(__file__).resolve().parents[3] / "models" / "tiny"
 
@@ -55,6 +55,7 @@ def test_a_model_stands_beside_lq_and_lrp_with_intervals_and_steps(folder, tmp_p
     assert {method for method, _ in cells} == {"lq", "lrp", "restored", steps_method(2)}
     assert cells["restored", "psnr"].n == 3
     assert cells["restored", "psnr"].mean > cells["lq", "psnr"].mean  # noise on smooth pictures goes
+    assert -1 <= cells["lq", "semantic"].mean < cells["restored", "semantic"].mean <= 1
     low, high = cells["restored", "psnr"].interval
     assert low <= cells["restored", "psnr"].mean <= high
     assert "weights" in report.skipped["clipiqa"]
@@ -96,6 +97,7 @@ def test_pictures_of_others_are_matched_by_name_and_missing_ones_listed(folder, 
     cells = {(cell.method, cell.metric): cell for cell in report.summaries}
     assert (cells["other", "psnr"].n, cells["other", "psnr"].mean) == (1, 80.0)
     assert cells["lq", "psnr"].n == 3
+    assert "image encoder" in report.skipped["semantic"]
     assert "expected 64x64 px" in store.read(report.html).decode()
 
 

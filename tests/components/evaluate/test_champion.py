@@ -59,7 +59,7 @@ def test_what_gives_its_lq_back_is_faithful():
     hq_u8, lq_u8 = degraded("heavy", "a", picture, seed=0)
     pictures = {"lq": lq_u8, "bilateral": np.full_like(hq_u8, 128), "lrp": lq_u8, "restored": hq_u8}
     again = [degraded_again("heavy", "a", pictures[method], seed=0) for method in METHODS]
-    found = dict(zip(METHODS, _values("lr_psnr", pictures, again, hq_u8), strict=True))
+    found = dict(zip(METHODS, _values("lr_psnr", pictures, again, hq_u8, None), strict=True))
     assert found["restored"] == max(found.values())
     assert found["restored"] > 79  # HQ itself, degraded again with the same noise
     assert found["bilateral"] < 20
