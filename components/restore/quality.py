@@ -124,5 +124,5 @@ def retry_plan(findings: Findings, attempt: Attempt) -> Attempt:
         attempt: the one that was refused.
     """
     invented = any(one.check in INVENTED for one in findings.failed)
-    fidelity = round((1 + attempt.fidelity) / 2, 6) if invented else attempt.fidelity
+    fidelity = (1 + attempt.fidelity) / 2 if invented else attempt.fidelity
     return Attempt(seed=(attempt.seed + SEED_STEP) % 2**63, fidelity=fidelity)  # torch takes seeds below 2**63

@@ -21,7 +21,7 @@ class InspectSettings(Settings):
     """Names in CHECKS; those that are named are made."""
     contrast_loss: Factor = 3.0
     """How many times less contrast than the LQ, both averaged over 16 px."""
-    contrast_gain: Factor = 1.2
+    contrast_gain: Factor = 1.15
     """How many times further light and dark may lie apart than in the LQ."""
     consistency_u8: Above = 16.0
     """Difference from the LQ in the worst 64 px tile, root mean square over averages of 16 px, levels of 255."""
@@ -35,7 +35,7 @@ class InspectSettings(Settings):
     """Difference of a* and b* from the LQ, root mean square over averages of 16 px (CIE 1976)."""
     hue_degrees: Above = 5.0
     """Turn of all hues together; looked at where the LQ has colour."""
-    clipped_share: Above = 0.02
+    clipped_share: Above = 0.015
     """Share of the pixels that are at an end of the scale where the LQ is not near it."""
     unchanged_u8: Above = 0.5
     """Mean difference from the LQ below which nothing was done; a fault where the LQ needed something."""

@@ -59,7 +59,7 @@ def clipping(seen: Seen, limits: InspectSettings) -> Finding:
     """Count pixels with a channel at 0 or 255 where the LQ is not near that end."""
     inside = _within(cv2.blur(seen.lq_u8, (5, 5)), NEAR_END_U8)
     reached = cv2.blur(cv2.bitwise_not(_within(seen.lq_u8, REACHED_U8)), (WINDOW_PX, WINDOW_PX))
-    inside = cv2.bitwise_and(inside, cv2.compare(reached, 255 * REACHED_SHARE, cv2.CMP_LE))
+    inside = cv2.bitwise_and(inside, cv2.inRange(reached, 0, int(255 * REACHED_SHARE)))
     share = cv2.countNonZero(cv2.bitwise_and(inside, cv2.bitwise_not(_within(seen.restored_u8, 0)))) / inside.size
     sentence = f"{100 * share:.2g} % of the pixels are at an end of the scale where the LQ is not."
     return at_most("clipping", share, limits.clipped_share, sentence)

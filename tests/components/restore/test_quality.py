@@ -91,7 +91,7 @@ def test_fidelity_rises_half_the_way_each_time_and_never_beyond_one(lq_u8, good_
         attempt = retry_plan(bad, attempt)
         values.append(attempt.fidelity)
     assert values[:3] == [0.5, 0.75, 0.875]
-    assert max(values) == 1.0
+    assert 0.999 < max(values) <= 1.0
 
 
 def test_values_that_are_no_numbers_are_tried_again(lq_u8, good_u8):

@@ -1,0 +1,51 @@
+"""Are the pictures still those that the model was trained for: a batch's inputs and outputs against training and last batches.
+
+Statistics of each picture (`measure`), a sample of them per batch that does not grow (`sample`, `merged`), comparison
+(`compare`), the batches before (`last`, `reports`, `record`) and a page (`page`). Emitting an event is the flow's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from components.imaging import measures
+from components.imaging.codec import Image
+from components.imaging.inspection.seen import Image01
+from components.imaging.measures import CHEAP
+from components.restore.drift.compare import compare
+from components.restore.drift.findings import DriftReport, DriftSettings, Moved
+from components.restore.drift.history import last, record, reports
+from components.restore.drift.sample import Row, Sample, merged, sample
+
+__all__ = [
+    "DriftReport", "DriftSettings", "Moved", "Row", "Sample", "compare", "curated", "last", "measure", "merged", "record",
+    "reports", "sample",
+]  # fmt: skip
+
+
+def measure(
+    lq: Image | Image01, restored: Image | Image01, file: bytes = b"", statistics: Iterable[str] = CHEAP
+) -> dict[str, float]:
+    """Measure a picture before and after; the names begin with `input.` and `output.`.
+
+    Args:
+        lq: (H, W, 3) RGB that came in, uint8 or float in [0, 1].
+        restored: the result.
+        file: bytes of the input, for the quality of a JPEG.
+        statistics: names in STATISTICS.
+    """
+    names = list(statistics)
+    before = measures.measure(lq, file, names)
+    after = measures.measure(restored, b"", [name for name in names if name != "jpeg_quality"])
+    return {f"input.{name}": value for name, value in before.items()} | {f"output.{name}": value for name, value in after.items()}
+
+
+def curated(row: Mapping[str, Any]) -> Row:
+    """Give what a curated manifest knows of a picture: HQ is what outputs are compared with."""
+    known = row.get("width_px") and row.get("height_px")
+    return {
+        "output.blur": row.get("blur"),
+        "output.flat_share": row.get("flat_share"),
+        "output.megapixels": row["width_px"] * row["height_px"] / 1e6 if known else None,
+    }
