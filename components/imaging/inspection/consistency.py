@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from components.imaging.inspection.findings import Finding, at_most
 from components.imaging.inspection.limits import InspectSettings
@@ -74,12 +75,13 @@ def shift(seen: Seen, limits: InspectSettings) -> Finding | None:
 def _displacement(before: Plane, after: Plane) -> tuple[float, float]:
     """Length of the displacement and its standard error along it, in cells."""
     inner = np.s_[1:-1, 1:-1]
-    slopes = np.stack([slope[inner].ravel() for slope in np.gradient(after.astype(np.float64))])
+    down, across = np.gradient(after.astype(np.float64))
+    slopes = np.stack([down[inner].ravel(), across[inner].ravel()])
     difference = (before - after)[inner].ravel().astype(np.float64)
     difference -= difference.mean()
     information = slopes @ slopes.T + 1e-6 * np.eye(2)
-    found = np.linalg.solve(information, slopes @ difference)
-    length = float(np.hypot(*found))
+    found: npt.NDArray[np.float64] = np.linalg.solve(information, slopes @ difference)
+    length = float(np.linalg.norm(found))
     if length == 0:
         return 0.0, 0.0
     left = difference - found @ slopes

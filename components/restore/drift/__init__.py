@@ -13,14 +13,15 @@ from components.imaging import measures
 from components.imaging.codec import Image
 from components.imaging.inspection.seen import Image01
 from components.imaging.measures import CHEAP
-from components.restore.drift.compare import compare
+from components.restore.drift.comparison import compare
 from components.restore.drift.findings import DriftReport, DriftSettings, Moved
 from components.restore.drift.history import last, record, reports
-from components.restore.drift.sample import Row, Sample, merged, sample
+from components.restore.drift.picture import page, put_page
+from components.restore.drift.samples import Row, Sample, merged, sample
 
 __all__ = [
-    "DriftReport", "DriftSettings", "Moved", "Row", "Sample", "compare", "curated", "last", "measure", "merged", "record",
-    "reports", "sample",
+    "DriftReport", "DriftSettings", "Moved", "Row", "Sample", "compare", "curated", "last", "measure", "merged", "page",
+    "put_page", "record", "reports", "sample",
 ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from components.backends import succession
 from components.backends.storage import Storage
 from components.restore.drift.findings import DriftReport, DriftSettings
-from components.restore.drift.sample import Sample, merged
+from components.restore.drift.samples import Sample, merged
 
 LIST = "restore-batch"
 """Name of the list."""

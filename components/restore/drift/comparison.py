@@ -8,17 +8,18 @@ raises any alarm with at most the probability `drift.level`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from components.backends.contracts.drift import stability_index
 from components.backends.pages.wording import number
 from components.imaging.iqa.paired import holm
 from components.restore.drift.findings import DriftReport, DriftSettings, Moved
-from components.restore.drift.sample import Sample
+from components.restore.drift.samples import Sample
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,8 +41,7 @@ def compare(batch: str, found: Sample, references: Mapping[str, Sample], setting
     pairs = [
         (statistic, name, reference)
         for name, reference in references.items()
-        for statistic in found.statistics
-        if statistic in reference.statistics
+        for statistic in sorted(set(found.statistics) & set(reference.statistics), key=found.statistics.index)
     ]
     lines = [
         _line(statistic, name, found.values(statistic), reference.values(statistic), settings)
@@ -73,11 +73,13 @@ def _edges(values: Floats) -> Floats:
 
 def _places(values: Floats, edges: Floats) -> npt.NDArray[np.intp]:
     """Bin of each value: 0 below all edges, then [edge, next), the last of these with its upper end, and one above all."""
-    return np.where(values == edges[-1], max(1, len(edges) - 1), np.searchsorted(edges, values, side="right"))
+    last = max(1, len(edges) - 1)  # equal values have one edge, and a bin that is that value
+    places = np.minimum(np.searchsorted(edges, values, side="right"), last)
+    return np.where(values > edges[-1], last + 1, places)
 
 
 def _counts(values: Floats, edges: Floats) -> list[int]:
-    counts: list[int] = np.bincount(_places(values, edges), minlength=len(edges) + 1).tolist()
+    counts: list[int] = np.bincount(_places(values, edges), minlength=max(2, len(edges)) + 1).tolist()
     return counts
 
 
@@ -115,8 +117,25 @@ def _line(
         )
     edges = _edges(then)
     psi = stability_index(_counts(then, edges), _counts(now, edges))
-    test = stats.ks_2samp(now, then, method="asymp")
-    return line.model_copy(update={"psi": psi, "ks": float(test.statistic), "p": float(test.pvalue)})
+    distance = _distance(now, then)
+    return line.model_copy(update={"psi": psi, "ks": distance, "p": _chance(distance, len(now), len(then))})
+
+
+def _distance(now: Floats, then: Floats) -> float:
+    """Largest distance of the two distribution functions."""
+    every = np.concatenate([now, then])
+    below = [np.searchsorted(np.sort(values), every, side="right") / len(values) for values in (now, then)]
+    return float(np.abs(below[0] - below[1]).max())
+
+
+def _chance(distance: float, n: int, m: int) -> float:
+    """Probability of such a distance by chance: Kolmogorov's limit with Stephens' correction for few values (1970).
+
+    scipy's ks_2samp evaluates the exact distribution of a one-sample test instead, a hundred times as slowly. Equal values
+    make both too large, never too small.
+    """
+    root = math.sqrt(n * m / (n + m))
+    return float(special.kolmogorov((root + 0.12 + 0.11 / root) * distance))
 
 
 def _judged(line: Moved, p_holm: float, settings: DriftSettings) -> Moved:
