@@ -99,13 +99,16 @@ def measure(picture: Image | Image01, file: bytes = b"", names: Iterable[str] = 
 def jpeg_quality(file: bytes) -> float:
     """Estimate the quality, 1 to 100, on libjpeg's scale from the first quantisation table; NaN where there is none.
 
-    libjpeg scales the standard table by 5000 / q below 50 and by 200 - 2 q from there; the mean of the table is
-    turned round. An encoder with tables of its own gets the quality of the libjpeg table as coarse as its own.
+    libjpeg scales the standard table by 5000 / q below 50 and by 200 - 2 q from there, and cuts it at 255; what is not
+    cut is turned round. An encoder with tables of its own gets the quality of the libjpeg table as coarse as its own.
     """
     table = _luma_table(file)
     if table is None:
         return math.nan
-    percent = 100 * float(table.mean() / _STANDARD.mean())
+    whole = table < 255
+    if not whole.any():
+        return 1.0
+    percent = 100 * float(table[whole].sum() / _STANDARD[whole].sum())
     quality = (200 - percent) / 2 if percent <= 100 else 5000 / percent
     return min(100.0, max(1.0, quality))
 

@@ -75,8 +75,7 @@ def shift(seen: Seen, limits: InspectSettings) -> Finding | None:
 def _displacement(before: Plane, after: Plane) -> tuple[float, float]:
     """Length of the displacement and its standard error along it, in cells."""
     inner = np.s_[1:-1, 1:-1]
-    down, across = np.gradient(after.astype(np.float64))
-    slopes = np.stack([down[inner].ravel(), across[inner].ravel()])
+    slopes = np.stack([np.asarray(slope)[inner].ravel() for slope in np.gradient(after.astype(np.float64))])
     difference = (before - after)[inner].ravel().astype(np.float64)
     difference -= difference.mean()
     information = slopes @ slopes.T + 1e-6 * np.eye(2)

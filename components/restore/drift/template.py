@@ -4,7 +4,7 @@ from components.backends.pages.frame import HEAD
 
 OWN_STYLE = """
 td.off { color: var(--bad); font-weight: 600; }
-td.left, th.left { text-align: left; }
+td.left, th.left { text-align: left; white-space: nowrap; }
 .ids { font: .82rem/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
 """
 SECTIONS = (("verdicts", "Verdicts"), ("shapes", "Distributions"), ("before", "Batches before"), ("ids", "Pictures"))
@@ -29,8 +29,8 @@ leaves little to chance; p is corrected for all lines together.</p>
 {% for cell in row.cells %}<td{% if loop.first %} class="left"{% endif %}>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}
 </tbody></table></div>
-{% for row in rows if row.why %}
-<p class="note">{{ row.why }}</p>
+{% for why in rows|map(attribute="why")|select|unique %}
+<p class="note">{{ why }}</p>
 {% endfor %}
 {% else %}
 <p>There is nothing to compare with yet.</p>
