@@ -15,6 +15,7 @@ PHOTOS default to photos_hq and photos_mixed in LUCIDFLUX_TEST_DATA.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import statistics
 import time
@@ -38,6 +39,7 @@ SIDE_PX, TILE_PX, PLACES = 256, 64, 12
 COST_SIDES_PX = (256, 1024)
 PRESETS = ("moderate", "heavy")
 QUALITY, TURNS, FILES = 90, 7, 6
+SUFFIXES = (".jpg", ".png", ".webp")
 Image = codec.Image
 
 
@@ -58,7 +60,7 @@ def main() -> None:
 
 def crops(folders: Sequence[Path], side_px: int, every: int) -> Iterator[tuple[str, Image]]:
     """Name and a crop of each photo that is large enough, at a place that its name decides."""
-    files = [file for folder in folders for file in sorted(folder.iterdir())]
+    files = [file for folder in folders for file in sorted(folder.iterdir()) if file.suffix in SUFFIXES]
     for file in files[::every]:
         image_u8 = codec.decode(file.read_bytes()).image_u8
         generator = np.random.default_rng(zlib.crc32(file.name.encode()))
@@ -74,8 +76,7 @@ def cost(folders: Sequence[Path], restorer: Restorer, every: int) -> None:
     print("| side | decode | encode | inspect | inspect with LRP | drift statistics | inspect / (decode + encode) |")
     print("|---|---|---|---|---|---|---|")
     for side_px in COST_SIDES_PX:
-        found = [list(crops(folders, side_px, every))[:FILES]]
-        per_file = [timed(lq_u8) for _, lq_u8 in found[0]]
+        per_file = [timed(lq_u8) for _, lq_u8 in itertools.islice(crops(folders, side_px, every), FILES)]
         values = {name: statistics.median(times[name] for times in per_file) for name in per_file[0]}
         share = values["inspect"] / (values["decode"] + values["encode"])
         print(f"| {side_px} | " + " | ".join(f"{value:.2f}" for value in values.values()) + f" | {share:.2f} |", flush=True)
@@ -137,7 +138,7 @@ def shown(hq_u8: Image, lq_u8: Image, made: RestoredPicture, generator: np.rando
         "restored": good,
         "LRP": made.lrp_u8,
         "truth (HQ)": hq_u8,
-        "black tile": tile(good, generator, lambda one: np.zeros_like(one)),
+        "black tile": tile(good, generator, np.zeros_like),
         "tile of noise": tile(good, generator, lambda one: generator.integers(0, 256, one.shape, np.uint8)),
         "noisy tile, sigma 40": tile(good, generator, lambda one: rounded(one + generator.normal(0, 40, one.shape))),
         "exchanged tiles": most(good, lambda: exchanged(good, generator)),

@@ -20,6 +20,8 @@ from components.imaging.codec import Image
 from components.imaging.inspection.seen import Image01, luma, noise
 
 _DQT, _SOS = 0xDB, 0xDA
+_OPPONENT = np.array([[1, -1, 0], [0.5, 0.5, -1]], np.float32)
+"""Red against green, yellow against blue."""
 _STANDARD = np.array(
     [16, 11, 12, 14, 12, 10, 16, 14, 13, 14, 18, 17, 16, 19, 24, 40, 26, 24, 22, 22, 24, 49, 35, 37, 29, 40, 58, 51, 61, 60, 57,
      51, 56, 55, 64, 72, 92, 78, 64, 68, 87, 69, 55, 56, 80, 109, 81, 87, 95, 98, 103, 104, 103, 62, 77, 113, 121, 112, 100, 120,
@@ -48,10 +50,8 @@ class Measured:
 
 def _colourfulness(one: Measured) -> float:
     """Hasler and Suesstrunk 2003: spread and distance from grey in two opponent channels; 0 is grey, above 80 vivid."""
-    red, green, blue = (channel.astype(np.int16) for channel in cv2.split(one.image_u8))
-    across, down = (red - green).astype(np.float32), ((red + green).astype(np.float32) / 2 - blue)
-    (mean_1, deviation_1), (mean_2, deviation_2) = (_moments(plane) for plane in (across, down))
-    return math.hypot(deviation_1, deviation_2) + 0.3 * math.hypot(mean_1, mean_2)
+    mean, deviation = cv2.meanStdDev(cv2.transform(one.image_u8.astype(np.float32), _OPPONENT))
+    return float(np.linalg.norm(deviation) + 0.3 * np.linalg.norm(mean))
 
 
 def _moments(plane: npt.NDArray[np.generic]) -> tuple[float, float]:

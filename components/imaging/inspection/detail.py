@@ -37,5 +37,5 @@ def sharpness(seen: Seen, limits: InspectSettings) -> Finding | None:
 
 
 def _energy(luma_u8: Image) -> Tiles | None:
-    laplacian = cv2.Laplacian(luma_u8, cv2.CV_32F, borderType=cv2.BORDER_REFLECT_101)
-    return tiled(cv2.multiply(laplacian, laplacian, dst=laplacian), TILE_PX)
+    laplacian = cv2.Laplacian(luma_u8, cv2.CV_16S, borderType=cv2.BORDER_REFLECT_101)
+    return tiled(cv2.multiply(laplacian, laplacian, dtype=cv2.CV_32F), TILE_PX)

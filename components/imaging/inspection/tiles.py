@@ -49,8 +49,8 @@ def tiled(plane: Plane, side: int) -> Tiles | None:
 
 
 def neighbours(means: Plane) -> Plane:
-    """Median of the up to eight tiles around each that do not overlap it."""
-    padded = np.pad(means, 2, constant_values=np.nan)
+    """Median of the eight tiles around each that do not overlap it; at the borders those inside stand for those outside."""
+    padded = np.pad(means, 2, mode="reflect")
     rows, columns = means.shape
     around = [
         padded[down : down + rows, right : right + columns]
@@ -58,7 +58,5 @@ def neighbours(means: Plane) -> Plane:
         for right in (0, 2, 4)
         if (down, right) != (2, 2)
     ]
-    stacked = np.stack(around)
-    stacked[:, np.isnan(stacked).all(axis=0)] = np.median(means)  # in the middle of three tiles all others overlap it
-    found: Plane = np.nanmedian(stacked, axis=0).astype(np.float32)
+    found: Plane = np.median(np.stack(around), axis=0)
     return found
