@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated
-
-from pydantic import Field
 
 from components.errors import WeightsError
 from components.imaging.codec import Image
-from components.imaging.inspection import Findings, InspectSettings, inspect
+from components.imaging.inspection import Findings, inspect
 from components.imaging.inspection.seen import Image01
-from components.records import Record, Settings
+from components.records import Record
+from components.restore.control_settings import QualitySettings
 
 Picture = Image | Image01
 """(H, W, 3) RGB: uint8, or float32 in [0, 1]."""
@@ -25,17 +23,6 @@ SEED_STEP = 0x9E3779B97F4A7C15
 """Odd and far from any pattern (2**64 over the golden ratio): neighbouring seeds of a batch do not meet."""
 INVENTED = frozenset({"consistency", "structure", "shift", "colour", "hue", "clipping", "contrast"})
 """Checks that a network fails by leaving its input: answered by more fidelity. The others are answered by another seed."""
-
-
-class QualitySettings(Settings):
-    """What a batch does with a result that inspection refuses."""
-
-    retries: Annotated[int, Field(ge=0)] = 2
-    """How often a picture is restored again; 0 only flags."""
-    inspect: InspectSettings = InspectSettings()
-    """Checks and their limits."""
-    shown: Annotated[int, Field(gt=0)] = 60
-    """Flagged pictures on the review page, the worst; the others are counted."""
 
 
 class Attempt(Record):

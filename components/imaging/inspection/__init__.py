@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 
 from components.errors import lookup
 from components.imaging.codec import Image
+from components.imaging.inspect_settings import InspectSettings
 from components.imaging.inspection.colour import colour, hue
 from components.imaging.inspection.consistency import consistency, shift, structure
 from components.imaging.inspection.detail import sharpness
 from components.imaging.inspection.findings import Finding, Findings, Place
-from components.imaging.inspection.limits import InspectSettings
 from components.imaging.inspection.seen import Image01, Seen, as_u8
 from components.imaging.inspection.tones import changed, clipping, contrast, finite
 

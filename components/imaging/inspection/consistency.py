@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from components.imaging.inspect_settings import InspectSettings
 from components.imaging.inspection.findings import Finding, at_most
-from components.imaging.inspection.limits import InspectSettings
 from components.imaging.inspection.seen import CELL_PX, Plane, Seen, averages
 from components.imaging.inspection.tiles import neighbours, tiled
 

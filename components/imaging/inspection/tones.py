@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from components.imaging.codec import Image
+from components.imaging.inspect_settings import InspectSettings
 from components.imaging.inspection.findings import Finding, at_most
-from components.imaging.inspection.limits import InspectSettings
 from components.imaging.inspection.seen import Seen
 from components.imaging.sharpness import score
 

@@ -13,8 +13,9 @@ from components.imaging import measures
 from components.imaging.codec import Image
 from components.imaging.inspection.seen import Image01
 from components.imaging.measures import CHEAP
+from components.restore.control_settings import DriftSettings
 from components.restore.drift.comparison import compare
-from components.restore.drift.findings import DriftReport, DriftSettings, Moved
+from components.restore.drift.findings import DriftReport, Moved
 from components.restore.drift.history import last, record, reports
 from components.restore.drift.picture import page, put_page
 from components.restore.drift.samples import Row, Sample, merged, sample

@@ -18,7 +18,8 @@ from scipy import special
 from components.backends.contracts.drift import stability_index
 from components.backends.pages.wording import number
 from components.imaging.iqa.paired import holm
-from components.restore.drift.findings import DriftReport, DriftSettings, Moved
+from components.restore.control_settings import DriftSettings
+from components.restore.drift.findings import DriftReport, Moved
 from components.restore.drift.samples import Sample
 
 Floats = npt.NDArray[np.float64]

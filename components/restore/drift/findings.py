@@ -1,32 +1,10 @@
-"""Settings of the drift watch, and what it finds."""
+"""What the drift watch finds."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-from components.imaging.measures import CHEAP
-from components.records import Record, Settings
-
-
-class DriftSettings(Settings):
-    """When a batch counts as drifted."""
-
-    psi_maximum: Annotated[float, Field(ge=0)] = 0.25
-    """Largest population stability index that passes; 0.1 is small, 0.25 significant (Siddiqi 2006)."""
-    level: Annotated[float, Field(gt=0, lt=1)] = 0.01
-    """Probability of any alarm for a batch from the same source."""
-    pictures_minimum: Annotated[int, Field(ge=2)] = 50
-    """With fewer pictures on either side a statistic is not judged."""
-    batches: Annotated[int, Field(ge=0)] = 5
-    """Last batches that are compared with, together."""
-    sample: Annotated[int, Field(gt=0)] = 2000
-    """Pictures that are kept of a batch; bounds memory and the size of what is stored."""
-    named: Annotated[int, Field(ge=0)] = 500
-    """Ids of pictures in a report."""
-    statistics: tuple[str, ...] = CHEAP
-    """Names in STATISTICS that are measured, of inputs and of outputs."""
+from components.records import Record
 
 
 class Moved(Record):

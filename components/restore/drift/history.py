@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from components.backends import succession
 from components.backends.storage import Storage
-from components.restore.drift.findings import DriftReport, DriftSettings
+from components.restore.control_settings import DriftSettings
+from components.restore.drift.findings import DriftReport
 from components.restore.drift.samples import Sample, merged
 
 LIST = "restore-batch"

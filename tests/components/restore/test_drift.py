@@ -10,7 +10,7 @@ from scipy import stats
 
 from components.backends.storage import LocalStorage
 from components.errors import StorageError
-from components.imaging import codec
+from components.imaging import codec, measures
 from components.restore import drift
 from components.restore.drift import DriftSettings, Sample
 
@@ -216,6 +216,10 @@ def test_noise_on_photos_is_found_in_inputs_and_outputs_alike(test_data):
     reference, same, moved = (drift.sample(batch(sigma), 100) for sigma in (0, 0, 12))
     assert not compared(same, reference).drifted
     assert {"input.noise", "input.blur", "output.noise"} <= {line.statistic for line in compared(moved, reference).drifted}
+
+
+def test_what_is_measured_by_default_is_what_is_cheap():
+    assert SETTINGS.statistics == measures.CHEAP
 
 
 def test_a_curated_row_gives_what_outputs_are_compared_with():

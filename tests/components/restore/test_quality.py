@@ -11,7 +11,8 @@ from components.errors import StorageError, WeightsError
 from components.imaging.restorer import Restorer
 from components.imaging.sampler import SamplerSettings
 from components.restore import review_page
-from components.restore.quality import SEED_STEP, Attempt, QualitySettings, judged, retry_plan
+from components.restore.control_settings import QualitySettings
+from components.restore.quality import SEED_STEP, Attempt, judged, retry_plan
 from flows.settings import load
 
 FIRST = Attempt(seed=7, fidelity=0.0)

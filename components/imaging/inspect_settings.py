@@ -1,4 +1,4 @@
-"""Limits of the checks on a restored picture; measured as docs/quality-control.md tells."""
+"""Limits of the checks on a restored picture, measured as docs/quality-control.md tells; cheap to import, for profiles."""
 
 from __future__ import annotations
 
