@@ -1,7 +1,8 @@
 """Are the pictures still those that the model was trained for: a batch's inputs and outputs against training and last batches.
 
 Statistics of each picture (`measure`), a sample of them per batch that does not grow (`sample`, `merged`), comparison
-(`compare`), the batches before (`last`, `reports`, `record`) and a page (`page`). Emitting an event is the flow's.
+(`compare`), the batches before (`last`, `reports`, `record`) and a page (`page`); `watch` does all that follows the sample.
+Emitting an event is the flow's.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from components.backends.storage import Storage
 from components.imaging import measures
 from components.imaging.codec import Image
 from components.imaging.inspection.seen import Image01
@@ -22,7 +24,7 @@ from components.restore.drift.samples import Row, Sample, merged, sample
 
 __all__ = [
     "DriftReport", "DriftSettings", "Moved", "Row", "Sample", "compare", "curated", "last", "measure", "merged", "page",
-    "put_page", "record", "reports", "sample",
+    "put_page", "record", "reports", "sample", "watch",
 ]  # fmt: skip
 
 
@@ -51,3 +53,25 @@ def curated(row: Mapping[str, Any]) -> Row:
         "output.flat_share": row.get("flat_share"),
         "output.megapixels": row["width_px"] * row["height_px"] / 1e6 if known else None,
     }
+
+
+def watch(store: Storage, batch: str, found: Sample, training: Mapping[str, Sample], settings: DriftSettings) -> DriftReport:
+    """Compare a batch with training and with the batches before, write its page, and keep it; again, it is the same batch.
+
+    Args:
+        store: object store.
+        batch: id of the batch.
+        found: its sample.
+        training: name -> sample of what the model was trained with; empty where it is not known.
+        settings: limits.
+
+    Raises:
+        StorageError: what was kept of an earlier batch cannot be read.
+    """
+    references = dict(training)
+    if (before := last(store, batch, settings)) is not None:
+        references["last batches"] = before
+    report = compare(batch, found, references, settings)
+    report = put_page(store, report, found, references, reports(store, batch, settings.batches) if settings.batches else ())
+    record(store, found, report)
+    return report

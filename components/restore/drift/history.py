@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pydantic import ValidationError
+
 from components.backends import succession
 from components.backends.storage import Storage
+from components.errors import StorageError
 from components.restore.control_settings import DriftSettings
 from components.restore.drift.findings import DriftReport
 from components.restore.drift.samples import Sample, merged
@@ -25,9 +28,19 @@ def last(store: Storage, batch: str, settings: DriftSettings) -> Sample | None:
 
 
 def reports(store: Storage, batch: str, most: int) -> list[DriftReport]:
-    """Give the reports of the batches before one, oldest first."""
-    before = _before(store, batch)[-most:]
-    return [DriftReport.model_validate_json(store.read(f"drift/{one}/report.json")) for one in before]
+    """Give the reports of the batches before one, oldest first.
+
+    Raises:
+        StorageError: a report is missing or cannot be read.
+    """
+    return [_report(store, f"drift/{one}/report.json") for one in _before(store, batch)[-most:]]
+
+
+def _report(store: Storage, key: str) -> DriftReport:
+    try:
+        return DriftReport.model_validate_json(store.read(key))
+    except ValidationError as error:
+        raise StorageError(f"Expected a drift report in '{key}', got something else. Watch that batch again.") from error
 
 
 def record(store: Storage, found: Sample, report: DriftReport) -> str:

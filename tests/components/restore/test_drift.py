@@ -237,12 +237,7 @@ def test_the_page_shows_verdicts_distributions_and_the_batches_before(tmp_path):
     training = Sample(500, dict(rows(generator, 500)))
     for nth, shift in enumerate((0.0, 0.0, 2.0)):
         found = Sample(100, dict(rows(generator, 100, shift, prefix=f"<b{nth}>")))
-        references = {"training set": training}
-        if (before := drift.last(store, f"b{nth}", SETTINGS)) is not None:
-            references["last batches"] = before
-        report = drift.compare(f"b{nth}", found, references, SETTINGS)
-        report = drift.put_page(store, report, found, references, drift.reports(store, f"b{nth}", 9))
-        drift.record(store, found, report)
+        report = drift.watch(store, f"b{nth}", found, {"training set": training}, SETTINGS)
     html = store.read(report.page).decode()
     assert [line.statistic for line in report.drifted] == ["s0", "s0"]
     assert '<td class="left off">drifted</td>' in html
@@ -251,7 +246,16 @@ def test_the_page_shows_verdicts_distributions_and_the_batches_before(tmp_path):
     assert "&lt;b2&gt;" in html
     assert "<b2>" not in html
     assert "<script" not in html
-    assert drift.page(report, found, references, drift.reports(store, "b2", 9)) == html
+    assert drift.watch(store, "b2", found, {"training set": training}, SETTINGS) == report
+
+
+def test_a_kept_report_that_is_none_is_named(tmp_path):
+    store = LocalStorage(tmp_path)
+    found = columns(s=[1.0])
+    drift.watch(store, "b0", found, {}, SETTINGS)
+    store.put("drift/b0/report.json", b"{}")
+    with pytest.raises(StorageError, match=r"drift/b0/report\.json"):
+        drift.watch(store, "b1", found, {}, SETTINGS)
 
 
 def test_a_first_batch_and_an_empty_one_have_a_page():
