@@ -52,9 +52,9 @@ def test_the_same_source_raises_an_alarm_as_often_as_the_level_says():
 def test_with_the_defaults_a_batch_of_the_same_source_is_hardly_ever_drifted():
     generator = np.random.default_rng(1)
     alarms = 0
-    for _ in range(300):
+    for _ in range(100):
         alarms += bool(compared(Sample(100, dict(rows(generator, 100))), Sample(500, dict(rows(generator, 500)))).drifted)
-    assert alarms <= 3
+    assert alarms <= 2
 
 
 @pytest.mark.parametrize(("shift", "found"), [(0.75, 0.95), (1.0, 1.0)])
