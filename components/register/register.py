@@ -21,10 +21,11 @@ from components.imaging import codec
 from components.records import EvalReport, ModelVersion, TrainRun, content_hash
 from components.register.card import model_card
 from components.register.names import ADAPTER, BUNDLE
+from components.register.request import PARAMETERS
 from components.register.settings import RegisterSettings
 from models.bundle import hashes
 
-OPERATOR = "register-2"
+OPERATOR = "register-3"
 REPOSITORY = Path(__file__).resolve().parents[2]
 CODE = ("components", "models")
 NOT_CODE = ("__pycache__", "*.pyc", "*.safetensors", "*.partial", "tiny", ".*")
@@ -67,7 +68,9 @@ def register_run(
             f"Expected a report on checkpoint {run.checkpoint_sha256[:12]}, got one on {report.checkpoint_sha256[:12]}. "
             f"Evaluate this run: lucidflux evaluate run:{run.run_id}"
         )
-    key = content_hash(OPERATOR, run, report, settings.model, settings.base_licence, settings.scoring_licence)
+    key = content_hash(
+        OPERATOR, run, report, settings.model, settings.base_licence, settings.scoring_licence, settings.serving
+    )
     if (found := tracker.find(settings.model, key)) is not None:
         tracker.set_alias(found.name, CHALLENGER, found.version)
         return found.model_copy(update={"alias": CHALLENGER})
@@ -79,7 +82,8 @@ def register_run(
         "training_images.json": json.dumps(images),
     }
     with TemporaryDirectory() as scratch:
-        package = _package(Path(scratch), run, report, base=base, store=store, files=files)
+        config = {**report.sampler, **settings.serving.model_dump()}
+        package = _package(Path(scratch), run, config, base=base, store=store, files=files)
         folder = save_package(package, Path(scratch) / "model")
         return tracker.register(
             settings.model, folder, key=key, run_id=run.run_id, tags=_tags(facts), card=card, licence=settings.base_licence
@@ -139,7 +143,7 @@ def _tags(facts: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _package(
-    scratch: Path, run: TrainRun, report: EvalReport, *, base: Path, store: Storage, files: Mapping[str, str]
+    scratch: Path, run: TrainRun, config: Mapping[str, Any], *, base: Path, store: Storage, files: Mapping[str, str]
 ) -> Package:
     """Collect code and weights under fixed names."""
     for name in CODE:
@@ -150,8 +154,8 @@ def _package(
         script=SCRIPT,
         code=[scratch / "code" / name for name in CODE],
         artifacts={BUNDLE: scratch / BUNDLE},
-        config=report.sampler,
-        parameters={"seed": 0, "steps": 0},
+        config=config,
+        parameters=PARAMETERS,
         requirements=[f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in REQUIREMENTS],
         example=codec.encode_png(gradient),
         files=files,

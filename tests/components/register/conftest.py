@@ -42,13 +42,17 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, one_thread):
+    return make_trained(tmp_path_factory.mktemp("trained"))
+
+
+def make_trained(folder):
+    """Build a run of random weights in a folder: one training picture under CC0, one of the user's own, and their scores."""
     import torch
 
     from models import bundle
     from models.config import TINY
     from models.lucidflux import Adapter
 
-    folder = tmp_path_factory.mktemp("trained")
     torch.manual_seed(0)
     backbone = TINY.backbone.model_copy(update={"hidden": 32, "heads": 2, "axes": (4, 6, 6), "single_blocks": 1})
     config = TINY.model_copy(update={"backbone": backbone})
