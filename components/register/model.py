@@ -16,7 +16,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, RESOURCE_EXHAUSTED
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE, RESOURCE_EXHAUSTED
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from pydantic import ValidationError
 
@@ -73,28 +73,22 @@ class RestorationModel(PythonModel):
             asked = Asked(**{name: value for name, value in params.items() if value is not None})
         except ValidationError as error:
             wrong = error.errors()[0]
-            raise MlflowException.invalid_parameter_value(
-                f"Parameter '{wrong['loc'][0]}': {wrong['msg']}, got {wrong['input']!r}. Nothing was restored."
-            ) from error
-        if asked.steps is not None and asked.steps > self.settings.max_steps:
-            raise MlflowException.invalid_parameter_value(
-                f"Parameter 'steps': expected at most {self.settings.max_steps} here (max_steps), got {asked.steps}."
-            )
+            raise _bad_request(f"Parameter '{wrong['loc'][0]}': {wrong['msg']}, got {wrong['input']!r}") from error
+        if asked.steps is not None and asked.steps > (most := self.settings.max_steps):
+            raise _bad_request(f"Parameter 'steps': expected at most {most} (max_steps), got {asked.steps}")
         return asked
 
     def _files(self, values: Sequence[bytes | str]) -> list[bytes]:
         most = self.settings.max_pictures
         if not 1 <= len(values) <= most:
-            raise MlflowException.invalid_parameter_value(
-                f"Expected 1 to {most} pictures in a request (max_pictures), got {len(values)}. Send the rest apart."
-            )
+            raise _bad_request(f"Expected 1 to {most} pictures in a request (max_pictures), got {len(values)}")
         return [_file(row, value) for row, value in enumerate(values)]
 
     def _check(self, row: int, data: bytes) -> None:
         try:
             self.admission.check(data)
         except DecodeError as error:
-            raise _refused(row, f"{error} ({codec.REASONS[error.reason]})") from error
+            raise _no_picture(row, f"{error} ({codec.REASONS[error.reason]})") from error
 
     def _restorer(self, asked: Asked) -> Restorer:
         own = asked.model_dump(include={"steps", "fidelity"}, exclude_none=True)
@@ -110,13 +104,15 @@ def _file(row: int, value: bytes | str) -> bytes:
     try:
         return base64.b64decode(value, validate=True) if isinstance(value, str) else bytes(value)
     except (TypeError, ValueError) as error:
-        raise _refused(row, str(error)) from error
+        raise _no_picture(row, str(error)) from error
 
 
-def _refused(row: int, why: str) -> MlflowException:
-    return MlflowException.invalid_parameter_value(
-        f"Expected an encoded picture, as bytes or base64 text, in row {row} of column 'image': {why}. Nothing was restored."
-    )
+def _no_picture(row: int, why: str) -> MlflowException:
+    return _bad_request(f"Expected an encoded picture, as bytes or base64 text, in row {row} of column 'image': {why}")
+
+
+def _bad_request(sentence: str) -> MlflowException:
+    return MlflowException(f"{sentence}. Nothing was restored.", error_code=INVALID_PARAMETER_VALUE)
 
 
 @contextmanager

@@ -55,7 +55,12 @@ def make_trained(folder):
 
     torch.manual_seed(0)
     backbone = TINY.backbone.model_copy(update={"hidden": 32, "heads": 2, "axes": (4, 6, 6), "single_blocks": 1})
-    config = TINY.model_copy(update={"backbone": backbone})
+    thin = {
+        "conditioner": TINY.conditioner.model_copy(update={"hint_channels": 4}),
+        "autoencoder": TINY.autoencoder.model_copy(update={"widths": (4, 8), "blocks": 1}),
+        "prior": TINY.prior.model_copy(update={"widths": (8,)}),
+    }
+    config = TINY.model_copy(update={"backbone": backbone, **thin})
     frozen = bundle.build(config)
     config.save(folder / "base")
     for name, module in frozen.modules().items():
@@ -67,8 +72,13 @@ def make_trained(folder):
     store = LocalStorage(folder / "objects")
     store.put_file("checkpoints/adapter.safetensors", folder / "adapter.safetensors")
     images = [
-        {"id": name * 64, "origin": name, "licence": licence, "verdict": "kept"}
-        for name, licence in (("1", "CC0"), ("2", "CC0"), ("3", "own"))
+        {"id": name * 64, "origin": name, "source": source, "licence": licence, "verdict": verdict, "reason": reason}
+        for name, source, licence, verdict, reason in (
+            ("1", "archive", "CC0", "kept", ""),
+            ("2", "archive", "CC0", "kept", ""),
+            ("3", "home", "own", "kept", ""),
+            ("4", "home", "own", "rejected", "flat"),
+        )
     ]
     pairs = [{"id": f"{name}{epoch}", "hq_id": name * 64, "epoch": epoch} for name in ("1", "3") for epoch in (0, 1)]
     made = train_run("unset")
@@ -82,5 +92,17 @@ def make_trained(folder):
             "base": bundle.hashes(folder / "base"),
         }
     )
-    scores = report(22.0).model_copy(update={"checkpoint_sha256": run.checkpoint_sha256, "sampler": SAMPLER})
-    return Trained(folder / "base", store, run, scores)
+    scores = [
+        {
+            "benchmark": name,
+            "image_id": image * 64,
+            "method": method,
+            "metric": "psnr",
+            "value": value,
+        }
+        for name in ("moderate", "heavy")
+        for method in ("lq", "restored")
+        for image, value in (("5", 18.0), ("6", 20.0), ("7", 21.0), ("8", 21.0))
+    ]
+    changes = {"checkpoint_sha256": run.checkpoint_sha256, "sampler": SAMPLER, "scores": manifest.write(store, "scores", scores)}
+    return Trained(folder / "base", store, run, report(22.0).model_copy(update=changes))
