@@ -229,9 +229,8 @@ def save_package(package: Package, folder: Path) -> Path:
 
     picture = Schema([ColSpec(DataType.binary, "image")])
     asked = ParamSchema([ParamSpec(name, kind, default) for name, (kind, default) in package.parameters.items()])
-    given = {
-        name: value for name, (_, value) in package.parameters.items() if value is not None
-    }  # MLflow's examples know no None
+    # an example cannot hold None
+    given = {name: value for name, (_, value) in package.parameters.items() if value is not None}
     save_model(
         str(folder),
         python_model=str(package.script),

@@ -84,18 +84,9 @@ def register_run(
         config = {**report.sampler, **settings.serving.model_dump()}
         package = _package(Path(scratch), run, config, base=base, store=store, files=files)
         folder = save_package(package, Path(scratch) / "model")
-        version = tracker.register(
+        return tracker.register(
             settings.model, folder, key=key, run_id=run.run_id, tags=tags(facts), card=brief(card), licence=settings.base_licence
         )
-    judged_on = run.pairs.curation
-    tracker.log_input(
-        run.run_id,
-        name=f"{judged_on.dataset.name}, held out",
-        digest=judged_on.manifest.sha256,
-        source=judged_on.manifest.uri,
-        context="evaluation",
-    )
-    return version
 
 
 def _package(
