@@ -68,6 +68,7 @@ def register_run(
             f"Expected a report on checkpoint {run.checkpoint_sha256[:12]}, got one on {report.checkpoint_sha256[:12]}. "
             f"Evaluate this run: lucidflux evaluate run:{run.run_id}"
         )
+    _name_data(tracker, run, report)
     key = content_hash(OPERATOR, run, report, settings.model, settings.base_licence, settings.scoring_licence, settings.serving)
     if (found := tracker.find(settings.model, key)) is not None:
         tracker.set_alias(found.name, CHALLENGER, found.version)
@@ -87,6 +88,13 @@ def register_run(
         return tracker.register(
             settings.model, folder, key=key, run_id=run.run_id, tags=tags(facts), card=brief(card), licence=settings.base_licence
         )
+
+
+def _name_data(tracker: Tracker, run: TrainRun, report: EvalReport) -> None:
+    """Make the curation whose held-out pictures were scored an input of the run, beside the data that it was trained on."""
+    curated = report.scores.parent
+    place = f"manifests/images/{curated}.parquet"
+    tracker.log_input(run.run_id, name="held out", digest=curated, source=place, context="evaluation")
 
 
 def _package(
