@@ -104,5 +104,6 @@ def make_trained(folder):
         for method in ("lq", "restored")
         for image, value in (("5", 18.0), ("6", 20.0), ("7", 21.0), ("8", 21.0))
     ]
-    changes = {"checkpoint_sha256": run.checkpoint_sha256, "sampler": SAMPLER, "scores": manifest.write(store, "scores", scores, parent=curation.manifest.sha256)}
+    kept = manifest.write(store, "scores", scores, parent=curation.manifest.sha256)
+    changes = {"checkpoint_sha256": run.checkpoint_sha256, "sampler": SAMPLER, "scores": kept}
     return Trained(folder / "base", store, run, report(22.0).model_copy(update=changes))
