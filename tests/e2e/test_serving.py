@@ -66,7 +66,7 @@ def running(folder: Path, *words: str, ready: str, **variables: str) -> Iterator
                 time.sleep(0.5)
         yield process.pid
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGKILL)  # a server of MLflow waits for its connections first
         process.wait(30)
 
 
