@@ -20,7 +20,7 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from pydantic import ValidationError
 
-from components.errors import DecodeError, LucidfluxError
+from components.errors import DecodeError
 from components.imaging import codec
 from components.imaging.restorer import Restorer
 from components.imaging.sampler import SamplerSettings
@@ -120,11 +120,13 @@ def _told() -> Iterator[None]:
     """Let no fault of the server look like one of the caller: MLflow takes every other exception for a bad request."""
     try:
         yield
-    except LucidfluxError as error:
-        raise MlflowException(str(error), error_code=INTERNAL_ERROR) from error
-    except (MemoryError, RuntimeError) as error:  # torch has no exception of its own for a processor's memory
-        short = isinstance(error, MemoryError) or "memory" in str(error)
-        raise MlflowException(str(error), error_code=RESOURCE_EXHAUSTED if short else INTERNAL_ERROR) from error
+    except MlflowException:
+        raise
+    except Exception as error:
+        # torch has no exception of its own for a processor's memory
+        short = isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error))
+        code = RESOURCE_EXHAUSTED if short else INTERNAL_ERROR
+        raise MlflowException(f"The server could not restore: {error}", error_code=code) from error
 
 
 mlflow.models.set_model(RestorationModel())

@@ -16,7 +16,7 @@ PERMISSIVE = frozenset({"Apache-2.0", "MIT", "BSD-3-Clause", "CC0"})
 class ServingSettings(Settings):
     """What a served model takes; carried in its `model_config`, where whoever serves it may set other numbers.
 
-    The limits of a picture are those of ingestion, so that one table of verdicts holds for both.
+    Pixels and sides have ingestion's limits, so that one table of verdicts holds for both.
     """
 
     max_pictures: Annotated[int, Field(gt=0)] = 8

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 
 _SMALLEST_SECONDS = 1e-3
 """What is left of an outer limit when an inner block used it up; 0 would switch it off."""
-
-
 _TOO_SLOW = frozenset({-signal.SIGPROF, -signal.SIGVTALRM, -signal.SIGXCPU})
 """Exit codes of a process that used up its processor time."""
 
