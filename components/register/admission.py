@@ -7,6 +7,7 @@ read once in a process apart, within a time; what that survives, the server read
 from __future__ import annotations
 
 import threading
+import weakref
 
 from components.backends.engine.processes import Trials
 from components.errors import DecodeError
@@ -24,6 +25,8 @@ class Admission:
         self.settings = settings
         self.limits = codec.Limits(**settings.model_dump(include=set(codec.Limits.model_fields)))
         self.trials = Trials()
+        self.close = weakref.finalize(self, self.trials.__exit__)
+        """Ends the process; happens by itself when nobody holds the door any more."""
 
     def check(self, data: bytes) -> None:
         """Read a picture to its end and forget it.

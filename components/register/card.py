@@ -18,21 +18,27 @@ NON_COMMERCIAL = {
     ),
 }
 USE = (
-    "For: natural photographs of nothing sensitive, with unknown, mixed damage such as noise, blur and compression; private "
-    "photos, archives, research, benchmarks.",
-    "Not for: medicine, microscopy, remote sensing, evidence, documents whose text must stay readable. It draws what is "
-    "likely, not what was there: read neither facts nor measurements off a restored picture.",
-    "Do not use it to get around privacy or consent (faces, number plates, watermarks, what somebody hid on purpose), to "
-    "deceive, or to make pictures of people who did not agree. Where a result may decide something about people, a person "
-    "must look at it first.",
+    (
+        "For: natural photographs of nothing sensitive, with unknown, mixed damage such as noise, blur and compression; private "
+        "photos, archives, research, benchmarks."
+    ),
+    (
+        "Not for: medicine, microscopy, remote sensing, evidence, documents whose text must stay readable. It draws what is "
+        "likely, not what was there: read neither facts nor measurements off a restored picture."
+    ),
+    (
+        "Do not use it to get around privacy or consent (faces, number plates, watermarks, what somebody hid on purpose), to "
+        "deceive, or to make pictures of people who did not agree. Where a result may decide something about people, a person "
+        "must look at it first."
+    ),
 )
 """After the paper's appendix A.9."""
 LIMITS = (
     "Large: a network of the released size wants a strong GPU, and several of them to be trained.",
     "Memory grows with what the network sees at once, attention with the square of it; larger pictures are restored in tiles.",
     "Steps: below about 15 a network of the released size smooths fine texture away; each step costs the same time.",
-    "Text, faces, drawings and medical pictures were not evaluated apart. The scores below hold for the named benchmarks and "
-    "the stated number of pictures, nothing else.",
+    "Text, faces, drawings and medical pictures were not evaluated apart.",
+    "The scores below hold for the named benchmarks and the stated number of pictures, nothing else.",
 )
 """After the paper's appendix A.8."""
 BRIEF_CHARACTERS = 5000

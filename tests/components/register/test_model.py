@@ -33,7 +33,9 @@ def load(bundle, **limits):
 
 @pytest.fixture(scope="module")
 def model(bundle):
-    return load(bundle)
+    loaded = load(bundle)
+    yield loaded
+    loaded.admission.close()
 
 
 def predict(model, *values, **params):
@@ -154,6 +156,9 @@ def test_a_picture_that_is_never_read_ends_its_reader_and_not_the_server(bundle)
     with pytest.raises(MlflowException, match=r"row 0 .*too_slow: within 0\.1 s of processor time"):
         on_a_server_thread(predict, model, slow)
     assert len(on_a_server_thread(predict, model, codec.encode_png(picture()))) == 1
+    reader = model.admission.trials.worker.process
+    model.admission.close()
+    assert not reader.is_alive()
 
 
 def test_a_broken_picture_has_the_same_verdict_on_every_thread(model, test_data):
