@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from components.backends.history import SHORT
@@ -52,21 +53,33 @@ class Descent(Record):
     facts: dict[str, Any]
 
     def text(self) -> str:
-        """A line for each step back."""
+        """A line for each step back, and a line for each count."""
         facts = self.facts
-        counts = ", ".join(f"{name} {count}" for name, count in facts.get("funnel", {}).items())
-        sources = ", ".join(f"{name} {count}" for name, count in facts.get("training_sources", {}).items())
+        judged = facts["evaluation"]
+        scores, benchmarks = judged["scores_manifest"][:SHORT], ", ".join(judged.get("benchmarks", ())) or "not recorded"
+        champion = f", compared with adapter {judged['champion'][:SHORT]}" if judged.get("champion") else ""
         return "\n".join(
             [
                 f"Model {facts['model']} @{facts['alias'] or '-'}",
                 f"  trained by run {facts['run_id']}, {facts['checkpoint']['step']} steps, of {facts['git_revision'][:SHORT]}",
-                f"  judged by {facts['evaluation']['page']} (scores {facts['evaluation']['scores_manifest'][:SHORT]})",
-                f"  on pairs {facts['pairs_manifest'][:SHORT]} of curation {facts['curated_manifest'][:SHORT]}: {counts}",
+                f"  on frozen parts {', '.join(f'{name} {digest[:SHORT]}' for name, digest in facts['base'].items())}",
+                f"  judged by {judged['page']}, scores {scores}, benchmarks {benchmarks}{champion}",
+                f"  on pairs {facts['pairs_manifest'][:SHORT]} of curation {facts['curated_manifest'][:SHORT]}",
                 f"  of dataset {facts['dataset']}, DVC version {facts['dataset_version']}, images {facts['manifest'][:SHORT]}",
-                f"  {len(facts['training_images'])} pictures were trained on; by source: {sources or 'not recorded'}",
+                *_counts("pictures by source and reason", facts.get("outcomes_by_source", {"all": facts.get("funnel", {})})),
+                *_counts(f"{len(facts['training_images'])} pictures were trained on", _trained(facts)),
                 "Their ids: lucidflux lineage MODEL --images",
             ]
         )
+
+
+def _trained(facts: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    return {f"by {name}": facts.get(f"training_{name}s", {}) for name in ("source", "licence")}
+
+
+def _counts(title: str, counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    rows = ((name, ", ".join(f"{key or 'not stated'} {count}" for key, count in row.items())) for name, row in counts.items())
+    return [f"  {title}:", *(f"    {name or 'not stated'}: {row or 'not recorded'}" for name, row in rows)]
 
 
 def descent(workspace: Workspace, model: str) -> Descent:

@@ -205,8 +205,8 @@ class Package:
     """Name -> file or folder that the script finds in its context."""
     config: Mapping[str, Any]
     """Settings that whoever loads the model may change."""
-    parameters: Mapping[str, int]
-    """Name -> default of what a request may set."""
+    parameters: Mapping[str, tuple[str, float | None]]
+    """Name -> (MLflow's type, default) of what a request may set; None leaves it to the model."""
     requirements: Sequence[str]
     """Pinned distributions; given, so that nothing is guessed or asked from a network."""
     example: bytes
@@ -228,7 +228,9 @@ def save_package(package: Package, folder: Path) -> Path:
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
     picture = Schema([ColSpec(DataType.binary, "image")])
-    asked = ParamSchema([ParamSpec(name, DataType.long, default) for name, default in package.parameters.items()])
+    asked = ParamSchema([ParamSpec(name, kind, default) for name, (kind, default) in package.parameters.items()])
+    # an example cannot hold None
+    given = {name: value for name, (_, value) in package.parameters.items() if value is not None}
     save_model(
         str(folder),
         python_model=str(package.script),
@@ -236,7 +238,7 @@ def save_package(package: Package, folder: Path) -> Path:
         artifacts={name: str(path) for name, path in package.artifacts.items()},
         model_config=dict(package.config),
         signature=ModelSignature(inputs=picture, outputs=picture, params=asked),
-        input_example=(pd.DataFrame({"image": [package.example]}), dict(package.parameters)),
+        input_example=(pd.DataFrame({"image": [package.example]}), given),
         pip_requirements=list(package.requirements),
     )
     for name, text in package.files.items():

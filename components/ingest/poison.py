@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from components.backends.engine import Trials
+from components.imaging import codec
 from components.ingest.source import Entry
 
 Trial = Callable[[tuple[Entry, ...]], tuple[Callable[[Any], object], Any]]
 """Gives the function and the job that try some entries in a process of their own."""
-
-TOO_SLOW = {-signal.SIGPROF, -signal.SIGVTALRM, -signal.SIGXCPU}
-"""Exit codes of a process that used up its processor time."""
 
 
 def poisoned(trial: Trial, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
@@ -34,7 +31,7 @@ def _halved(trials: Trials, trial: Trial, entries: tuple[Entry, ...]) -> Iterato
     if code is None:
         return
     if len(entries) == 1:
-        yield entries[0], "too_slow" if code in TOO_SLOW else "decoder_crashed"
+        yield entries[0], codec.verdict_of_death(code)
         return
     middle = len(entries) // 2
     yield from _halved(trials, trial, entries[:middle])

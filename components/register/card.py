@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
-from components.records import EvalReport, TrainRun
+from components.records import EvalReport, MetricSummary, TrainRun
 from components.register.settings import RegisterSettings
 
 NON_COMMERCIAL = {
@@ -16,9 +17,34 @@ NON_COMMERCIAL = {
         "The scores were made with pyiqa, which may be used for non-commercial purposes only (PolyForm Noncommercial 1.0.0)."
     ),
 }
-LIMITS = """- It restores natural photographs; text, faces, drawings and medical pictures were not evaluated apart.
-- It draws what is likely, not what was there: do not read evidence or measurements off a restored picture.
-- The scores below hold for the named synthetic degradations and the stated number of pictures, nothing else."""
+USE = (
+    (
+        "For: natural photographs of nothing sensitive, with unknown, mixed damage such as noise, blur and compression; private "
+        "photos, archives, research, benchmarks."
+    ),
+    (
+        "Not for: medicine, microscopy, remote sensing, evidence, documents whose text must stay readable. It draws what is "
+        "likely, not what was there: read neither facts nor measurements off a restored picture."
+    ),
+    (
+        "Do not use it to get around privacy or consent (faces, number plates, watermarks, what somebody hid on purpose), to "
+        "deceive, or to make pictures of people who did not agree. Where a result may decide something about people, a person "
+        "must look at it first."
+    ),
+)
+"""After the paper's appendix A.9."""
+LIMITS = (
+    "Large: a network of the released size wants a strong GPU, and several of them to be trained.",
+    "Memory grows with what the network sees at once, attention with the square of it; larger pictures are restored in tiles.",
+    "Steps: below about 15 a network of the released size smooths fine texture away; each step costs the same time.",
+    "Text, faces, drawings and medical pictures were not evaluated apart.",
+    "The scores below hold for the named benchmarks and the stated number of pictures, nothing else.",
+)
+"""After the paper's appendix A.8."""
+BRIEF_CHARACTERS = 5000
+"""What MLflow's database keeps of a description."""
+
+Rows = Iterable[Sequence[Any]]
 
 
 def model_card(run: TrainRun, report: EvalReport, settings: RegisterSettings, lineage: Mapping[str, Any]) -> str:
@@ -28,33 +54,38 @@ def model_card(run: TrainRun, report: EvalReport, settings: RegisterSettings, li
         run: what was trained.
         report: how it scored.
         settings: name and licences.
-        lineage: what `register.describe` gave; its counts and hashes are quoted.
+        lineage: what `describe` gave, with what `cost` gave as `cost`; its counts and hashes are quoted.
     """
     sections = {
         f"# {settings.model}": "Universal image restoration: a low-quality photo in, a restored photo of the same size out.",
-        "## Data": _data(run, lineage),
+        "## Intended use": _list(USE),
         "## Licences": _licences(settings),
+        "## Limits": _list(LIMITS),
+        "## Data": _data(run, lineage),
         "## Scores": _scores(report),
-        "## Limits": LIMITS,
+        "## Against the champion": _against(report),
+        "## Known failures": _failures(lineage),
+        "## Cost": _cost(lineage.get("cost", {})),
         "## Made from": _origin(run, lineage),
     }
-    return "\n\n".join(f"{title}\n\n{text}" for title, text in sections.items()) + "\n"
+    return "\n\n".join(f"{title}\n\n{text}" for title, text in sections.items() if text) + "\n"
 
 
-def _data(run: TrainRun, lineage: Mapping[str, Any]) -> str:
-    dataset = run.pairs.curation.dataset
-    counts = (
-        f"Dataset `{dataset.name}`, DVC version `{dataset.dvc_md5}`: {dataset.manifest.rows} pictures; trained on "
-        f"{lineage['training_images']} of them in {run.pairs.manifest.rows} pairs. Training and test side share no scene."
-    )
-    lines = [
-        counts,
-        "",
-        "Licences of the training pictures:",
-        "",
-        *(f"- {licence}: {count}" for licence, count in lineage["training_licences"].items()),
-    ]
-    return "\n".join(lines)
+def brief(card: str, most: int = BRIEF_CHARACTERS) -> str:
+    """The card without the sections that make it longer than a description may be; it says which."""
+    if len(card) <= most:
+        return card
+    first, *sections = card.split("\n\n## ")
+    end = "\n\nThe whole card is card.md among the files of this version; left out here: {0}.\n"
+    left = most - len(first) - len(end) - sum(len(section.partition("\n")[0]) + 2 for section in sections)
+    kept, cut = [first], []
+    for section in sections:
+        if (needed := len(section) + 5) <= left:
+            kept.append(section)
+            left -= needed
+        else:
+            cut.append(section.partition("\n")[0])
+    return "\n\n## ".join(kept).rstrip("\n") + end.format(", ".join(cut))
 
 
 def _licences(settings: RegisterSettings) -> str:
@@ -65,21 +96,90 @@ def _licences(settings: RegisterSettings) -> str:
     return "\n".join(lines)
 
 
+def _data(run: TrainRun, lineage: Mapping[str, Any]) -> str:
+    dataset = run.pairs.curation.dataset
+    text = (
+        f"Dataset `{dataset.name}`, DVC version `{dataset.dvc_md5}`: {dataset.manifest.rows} pictures; trained on "
+        f"{lineage['training_images']} of them in {run.pairs.manifest.rows} pairs. Training and test side share no scene."
+    )
+    licences, sources = (
+        _table([title, "trained on"], [[name or "not stated", count] for name, count in lineage[key].items()])
+        for title, key in (("licence", "training_licences"), ("source", "training_sources"))
+    )
+    funnel = _table(["curation", "pictures"], lineage["funnel"].items())
+    return "\n\n".join([text, licences, sources, funnel])
+
+
 def _scores(report: EvalReport) -> str:
-    """One table per benchmark: methods as rows, metrics as columns, with n."""
+    """One table per benchmark: methods as rows, metrics as columns with their 95 % interval, n."""
     blocks = []
     for benchmark in report.benchmarks:
         cells = [cell for cell in report.summaries if cell.benchmark == benchmark]
         metrics = {cell.metric: "↑" if cell.higher_is_better else "↓" for cell in cells}
-        header = [benchmark, *(f"{metric} {arrow}" for metric, arrow in metrics.items()), "n"]
-        lines = [_row(header), _row(["---"] * len(header))]
+        rows = []
         for method in dict.fromkeys(cell.method for cell in cells):
             own = {cell.metric: cell for cell in cells if cell.method == method}
-            means = [f"{own[metric].mean:.3f}" if metric in own else "" for metric in metrics]
             counts = sorted({cell.n for cell in own.values()})
-            lines.append(_row([method, *means, " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))]))
-        blocks.append("\n".join(lines))
-    return "\n\n".join([*blocks, f"Sampler: {_inline(report.sampler)}. Scored with {_inline(report.versions)}."])
+            means = [_mean(own[metric]) if metric in own else "" for metric in metrics]
+            rows.append([method, *means, " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))])
+        blocks.append(_table([benchmark, *(f"{metric} {arrow}" for metric, arrow in metrics.items()), "n"], rows))
+    note = "In brackets: 95 % intervals, by bootstrap over the pictures."
+    return "\n\n".join([*blocks, f"{note} Sampler: {_inline(report.sampler)}. Scored with {_inline(report.versions)}."])
+
+
+def _mean(cell: MetricSummary) -> str:
+    return f"{cell.mean:.3f}{f' [{cell.interval[0]:.3f}, {cell.interval[1]:.3f}]' if cell.interval else ''}"
+
+
+def _against(report: EvalReport) -> str:
+    if not report.paired:
+        return ""
+    rows = [
+        [
+            *(one.benchmark, one.metric, f"{one.mean:+.3f} [{one.interval[0]:+.3f}, {one.interval[1]:+.3f}]"),
+            *(f"{one.wins}/{one.ties}/{one.losses}", f"{one.p_holm:.2g}", one.n),
+        ]
+        for one in report.paired
+    ]
+    table = _table(["benchmark", "metric", "difference", "wins/ties/losses", "p (Holm)", "n"], rows)
+    return (
+        f"Champion: adapter `{report.champion}`. The same pictures, restored by both; positive is better.\n\n{table}\n\n"
+        "Furthest behind it: " + "; ".join(_behind(report)) + "."
+    )
+
+
+def _behind(report: EvalReport) -> list[str]:
+    found = []
+    for one in report.paired:
+        pictures = (f"`{picture.image_id[:12]}` {picture.difference:+.3g}" for picture in one.worst)
+        if one.worst:
+            found.append(f"{one.benchmark}, {one.metric}: {', '.join(pictures)}")
+    return found or ["nowhere"]
+
+
+def _failures(lineage: Mapping[str, Any]) -> str:
+    """The lowest scores: what to look at before trusting the means."""
+    rows = [
+        [benchmark, metric, ", ".join(f"`{row['image_id'][:12]}` ({row['value']:.3f})" for row in found)]
+        for (benchmark, metric), found in groupby(lineage["worst"], key=lambda row: (row["benchmark"], row["metric"]))
+    ]
+    return _table(["benchmark", "metric", "worst pictures"], rows) if rows else "No score of a restored picture is recorded."
+
+
+def _cost(cost: Mapping[str, float]) -> str:
+    """What is known; what is not recorded is said to be so."""
+    lines = {
+        "trained parameters": ("trained_parameters", "{:,}"),
+        "frozen parameters": ("frozen_parameters", "{:,}"),
+        "updates": ("updates", "{:,}"),
+        "training, hours (mean of the logged updates times their number)": ("training_hours", "{:.2f}"),
+        "training, most memory of a process, GiB": ("training_memory_gib", "{:.1f}"),
+        "training, most GPU memory, GiB": ("training_gpu_memory_gib", "{:.1f}"),
+        "restoring an evaluation picture, seconds (median, on the machine that evaluated)": ("seconds_per_picture", "{:.2f}"),
+        "restoring, GPU memory for a tile, GiB (computed from the sizes)": ("gpu_memory_gib", "{:.2f}"),
+    }
+    rows = [[name, form.format(cost[key]) if key in cost else "not recorded"] for name, (key, form) in lines.items()]
+    return _table(["what", "how much"], rows)
 
 
 def _origin(run: TrainRun, lineage: Mapping[str, Any]) -> str:
@@ -88,6 +188,7 @@ def _origin(run: TrainRun, lineage: Mapping[str, Any]) -> str:
         [
             f"- program: revision `{lineage['git_revision']}`",
             f"- run: `{run.run_id}`, {run.step} steps, loss {run.loss_first:.4f} to {run.loss_last:.4f}",
+            *(f"- {note}" for note in run.notes),
             f"- settings: `{run.settings}`",
             *(f"- {name.replace('_', ' ')}: `{lineage[name]}`" for name in ("manifest", "curated_manifest", "pairs_manifest")),
             f"- adapter: `{run.checkpoint_sha256}`",
@@ -96,9 +197,14 @@ def _origin(run: TrainRun, lineage: Mapping[str, Any]) -> str:
     )
 
 
+def _list(sentences: Iterable[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences)  # one line each: MLflow shows line ends
+
+
 def _inline(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
 
 
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _table(header: Sequence[str], rows: Rows) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |" for cells in lines)

@@ -12,19 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from components.backends import manifest
 from components.backends.registry import CHALLENGER, Package, save_package
 from components.backends.storage import Storage, file_sha256
 from components.backends.tracking import Tracker
 from components.errors import RegistryError, WeightsError
 from components.imaging import codec
 from components.records import EvalReport, ModelVersion, TrainRun, content_hash
-from components.register.card import model_card
+from components.register.card import brief, model_card
+from components.register.description import cost, describe, tags
 from components.register.names import ADAPTER, BUNDLE
+from components.register.request import PARAMETERS
 from components.register.settings import RegisterSettings
 from models.bundle import hashes
 
-OPERATOR = "register-2"
+OPERATOR = "register-3"
 REPOSITORY = Path(__file__).resolve().parents[2]
 CODE = ("components", "models")
 NOT_CODE = ("__pycache__", "*.pyc", "*.safetensors", "*.partial", "tiny", ".*")
@@ -67,11 +68,13 @@ def register_run(
             f"Expected a report on checkpoint {run.checkpoint_sha256[:12]}, got one on {report.checkpoint_sha256[:12]}. "
             f"Evaluate this run: lucidflux evaluate run:{run.run_id}"
         )
-    key = content_hash(OPERATOR, run, report, settings.model, settings.base_licence, settings.scoring_licence)
+    _name_data(tracker, run, report)
+    key = content_hash(OPERATOR, run, report, settings.model, settings.base_licence, settings.scoring_licence, settings.serving)
     if (found := tracker.find(settings.model, key)) is not None:
         tracker.set_alias(found.name, CHALLENGER, found.version)
         return found.model_copy(update={"alias": CHALLENGER})
     facts, images = describe(run, report, settings, store=store, git_revision=git_revision)
+    facts["cost"] = cost(tracker, run, report, base)
     card = model_card(run, report, settings, facts)
     files = {
         "card.md": card,
@@ -79,67 +82,23 @@ def register_run(
         "training_images.json": json.dumps(images),
     }
     with TemporaryDirectory() as scratch:
-        package = _package(Path(scratch), run, report, base=base, store=store, files=files)
+        config = {**report.sampler, **settings.serving.model_dump()}
+        package = _package(Path(scratch), run, config, base=base, store=store, files=files)
         folder = save_package(package, Path(scratch) / "model")
         return tracker.register(
-            settings.model, folder, key=key, run_id=run.run_id, tags=_tags(facts), card=card, licence=settings.base_licence
+            settings.model, folder, key=key, run_id=run.run_id, tags=tags(facts), card=brief(card), licence=settings.base_licence
         )
 
 
-def describe(
-    run: TrainRun, report: EvalReport, settings: RegisterSettings, *, store: Storage, git_revision: str
-) -> tuple[dict[str, Any], list[str]]:
-    """Say what a version comes from.
-
-    Returns:
-        (lineage, sorted ids of the pictures that were trained on).
-    """
-    curation = run.pairs.curation
-    dataset = curation.dataset
-    trained = {row["hq_id"] for row in manifest.query(store, run.pairs.manifest, "select distinct hq_id from rows")}
-    sql = "select id, licence, source from rows where verdict = 'kept' order by licence, id"
-    rows = [row for row in manifest.query(store, curation.manifest, sql) if row["id"] in trained]
-    licences, sources = ([row[name] for row in rows] for name in ("licence", "source"))
-    checked = run.pairs.checked
-    facts = {
-        "run_id": run.run_id,
-        "dataset": dataset.name,
-        "dataset_version": dataset.dvc_md5,
-        "dataset_git_revision": dataset.git_revision,
-        "manifest": dataset.manifest.sha256,
-        "curated_manifest": curation.manifest.sha256,
-        "pairs_manifest": run.pairs.manifest.sha256,
-        "settings": run.settings,
-        "git_revision": git_revision,
-        "expectations": {suite.suite: suite.model_dump(mode="json", exclude={"suite"}) for suite in checked},
-        "expectations_passed": all(suite.passed for suite in checked),
-        "evaluation": {"sha256": content_hash(report), "scores_manifest": report.scores.sha256, "page": report.html},
-        "checkpoint": {"key": run.checkpoint, "sha256": run.checkpoint_sha256, "step": run.step},
-        "base": run.base,
-        "sampler": report.sampler,
-        "licences": {"weights": settings.base_licence, "scoring": settings.scoring_licence},
-        "training_images": len(trained),
-        "training_licences": {name: licences.count(name) for name in dict.fromkeys(licences)},
-        "training_sources": {name: sources.count(name) for name in sorted({source or "" for source in sources})},
-        "funnel": curation.funnel,
-    }
-    return facts, sorted(trained)
-
-
-def _tags(facts: Mapping[str, Any]) -> dict[str, str]:
-    """The part of the lineage that is searched for; the whole is in lineage.json."""
-    plain = (
-        "dataset", "dataset_version", "manifest", "curated_manifest", "pairs_manifest", "settings", "git_revision",
-        "expectations_passed", "training_images",
-    )  # fmt: skip
-    tags = {f"lucidflux.{name}": str(facts[name]) for name in plain}
-    tags["lucidflux.checkpoint"] = facts["checkpoint"]["sha256"]
-    tags["lucidflux.evaluation"] = facts["evaluation"]["sha256"]
-    return tags | {f"lucidflux.base.{name}": digest for name, digest in facts["base"].items()}
+def _name_data(tracker: Tracker, run: TrainRun, report: EvalReport) -> None:
+    """Make the curation whose held-out pictures were scored an input of the run, beside the data that it was trained on."""
+    curated = report.scores.parent
+    place = f"manifests/images/{curated}.parquet"
+    tracker.log_input(run.run_id, name="held out", digest=curated, source=place, context="evaluation")
 
 
 def _package(
-    scratch: Path, run: TrainRun, report: EvalReport, *, base: Path, store: Storage, files: Mapping[str, str]
+    scratch: Path, run: TrainRun, config: Mapping[str, Any], *, base: Path, store: Storage, files: Mapping[str, str]
 ) -> Package:
     """Collect code and weights under fixed names."""
     for name in CODE:
@@ -150,8 +109,8 @@ def _package(
         script=SCRIPT,
         code=[scratch / "code" / name for name in CODE],
         artifacts={BUNDLE: scratch / BUNDLE},
-        config=report.sampler,
-        parameters={"seed": 0, "steps": 0},
+        config=config,
+        parameters=PARAMETERS,
         requirements=[f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in REQUIREMENTS],
         example=codec.encode_png(gradient),
         files=files,

@@ -13,6 +13,26 @@ PERMISSIVE = frozenset({"Apache-2.0", "MIT", "BSD-3-Clause", "CC0"})
 """Licences that allow commercial use without more; nobody has to acknowledge them."""
 
 
+class ServingSettings(Settings):
+    """What a served model takes; carried in its `model_config`, where whoever serves it may set other numbers.
+
+    Pixels and sides have ingestion's limits, so that one table of verdicts holds for both.
+    """
+
+    max_pictures: Annotated[int, Field(gt=0)] = 8
+    """Most pictures in one request; they are restored one after the other."""
+    max_bytes: Annotated[int, Field(gt=0)] = 64 << 20
+    """Longest file."""
+    max_pixels: Annotated[int, Field(gt=0)] = 64_000_000
+    """Largest width times height; together with the weights it decides how much memory a server needs."""
+    max_side_px: Annotated[int, Field(gt=0)] = 32_768
+    """Longest side."""
+    max_steps: Annotated[int, Field(gt=0)] = 100
+    """Most steps that a request may ask for."""
+    read_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """Processor time that a server gives to reading one picture."""
+
+
 class RegisterSettings(Settings):
     """Under which name and licences a model is registered."""
 
@@ -24,6 +44,9 @@ class RegisterSettings(Settings):
     """Licence of pyiqa, which scored the version."""
     licences_acknowledged: tuple[str, ...] = ()
     """Licences, word for word, that the operator has read and keeps; a version that needs others is not promoted."""
+
+    serving: ServingSettings = ServingSettings()
+    """What the model takes when it is served."""
 
     @property
     def licences_needed(self) -> tuple[str, ...]:

@@ -245,6 +245,15 @@ class Trials:
         Raises:
             WorkerError: processes end before they are up.
         """
+        answer = self.ask(function, job)
+        return answer if isinstance(answer, int) else None
+
+    def ask(self, function: Callable[[Job], object], job: Job) -> Answer | int:
+        """Give what the call gave or raised; or the exit code of the process that it killed, minus a signal's number.
+
+        Raises:
+            WorkerError: processes end before they are up.
+        """
         false_starts = 0
         while True:
             self.worker = self.worker or Worker()
@@ -253,15 +262,13 @@ class Trials:
                     self.worker.receive()
                     self.worker.up = True
                 self.worker.send(packed(function, job))
-                self.worker.receive()
+                return unpacked(self.worker.receive())
             except EOFError:
                 dead, self.worker = self.worker, None
                 code = dead.code()
                 if dead.up:
                     return code
                 false_starts = checked_start(false_starts, code)
-            else:
-                return None
 
 
 def checked_start(before: int, code: int) -> int:

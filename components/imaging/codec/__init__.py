@@ -5,7 +5,7 @@ RGB in sRGB, upright, the first frame, with transparency laid on white. `source`
 shall carry, and `render` writes it.
 """
 
-from components.imaging.codec.clock import time_limit
+from components.imaging.codec.clock import time_limit, verdict_of_death
 from components.imaging.codec.keeping import Source, source
 from components.imaging.codec.opening import REASONS, STORED, Limits, decodes_heif
 from components.imaging.codec.reading import Image, Picture, decode, identify, luma, size_px
@@ -45,5 +45,6 @@ __all__ = [
     "size_px",
     "source",
     "time_limit",
+    "verdict_of_death",
     "webp_version",
 ]

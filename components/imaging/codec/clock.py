@@ -9,6 +9,13 @@ from contextlib import contextmanager
 
 _SMALLEST_SECONDS = 1e-3
 """What is left of an outer limit when an inner block used it up; 0 would switch it off."""
+_TOO_SLOW = frozenset({-signal.SIGPROF, -signal.SIGVTALRM, -signal.SIGXCPU})
+"""Exit codes of a process that used up its processor time."""
+
+
+def verdict_of_death(code: int) -> str:
+    """Give `too_slow` or `decoder_crashed` for the exit code of a process that one picture killed."""
+    return "too_slow" if code in _TOO_SLOW else "decoder_crashed"
 
 
 @contextmanager

@@ -42,16 +42,25 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, one_thread):
+    return make_trained(tmp_path_factory.mktemp("trained"))
+
+
+def make_trained(folder):
+    """Build a run of random weights in a folder: one training picture under CC0, one of the user's own, and their scores."""
     import torch
 
     from models import bundle
     from models.config import TINY
     from models.lucidflux import Adapter
 
-    folder = tmp_path_factory.mktemp("trained")
     torch.manual_seed(0)
     backbone = TINY.backbone.model_copy(update={"hidden": 32, "heads": 2, "axes": (4, 6, 6), "single_blocks": 1})
-    config = TINY.model_copy(update={"backbone": backbone})
+    thin = {
+        "conditioner": TINY.conditioner.model_copy(update={"hint_channels": 4}),
+        "autoencoder": TINY.autoencoder.model_copy(update={"widths": (4, 8), "blocks": 1}),
+        "prior": TINY.prior.model_copy(update={"widths": (8,)}),
+    }
+    config = TINY.model_copy(update={"backbone": backbone, **thin})
     frozen = bundle.build(config)
     config.save(folder / "base")
     for name, module in frozen.modules().items():
@@ -63,8 +72,13 @@ def trained(tmp_path_factory, one_thread):
     store = LocalStorage(folder / "objects")
     store.put_file("checkpoints/adapter.safetensors", folder / "adapter.safetensors")
     images = [
-        {"id": name * 64, "origin": name, "licence": licence, "verdict": "kept"}
-        for name, licence in (("1", "CC0"), ("2", "CC0"), ("3", "own"))
+        {"id": name * 64, "origin": name, "source": source, "licence": licence, "verdict": verdict, "reason": reason}
+        for name, source, licence, verdict, reason in (
+            ("1", "archive", "CC0", "kept", ""),
+            ("2", "archive", "CC0", "kept", ""),
+            ("3", "home", "own", "kept", ""),
+            ("4", "home", "own", "rejected", "flat"),
+        )
     ]
     pairs = [{"id": f"{name}{epoch}", "hq_id": name * 64, "epoch": epoch} for name in ("1", "3") for epoch in (0, 1)]
     made = train_run("unset")
@@ -78,5 +92,18 @@ def trained(tmp_path_factory, one_thread):
             "base": bundle.hashes(folder / "base"),
         }
     )
-    scores = report(22.0).model_copy(update={"checkpoint_sha256": run.checkpoint_sha256, "sampler": SAMPLER})
-    return Trained(folder / "base", store, run, scores)
+    scores = [
+        {
+            "benchmark": name,
+            "image_id": image * 64,
+            "method": method,
+            "metric": "psnr",
+            "value": value,
+        }
+        for name in ("moderate", "heavy")
+        for method in ("lq", "restored")
+        for image, value in (("5", 18.0), ("6", 20.0), ("7", 21.0), ("8", 21.0))
+    ]
+    kept = manifest.write(store, "scores", scores, parent=curation.manifest.sha256)
+    changes = {"checkpoint_sha256": run.checkpoint_sha256, "sampler": SAMPLER, "scores": kept}
+    return Trained(folder / "base", store, run, report(22.0).model_copy(update=changes))
