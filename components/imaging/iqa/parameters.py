@@ -56,8 +56,8 @@ def brisque(svm: Path, ranges: Path, device: str) -> Callable[..., Any]:
 
     @torch.no_grad()
     def score(picture_01: torch.Tensor) -> torch.Tensor:
-        """(1, 3, H, W) in [0, 1] to (1,); NaN for a black picture."""
-        if not picture_01.any():
+        """(1, 3, H, W) in [0, 1] to (1,); NaN for a flat picture, of which pyiqa makes an error or any number."""
+        if torch.equal(picture_01.amax((2, 3)), picture_01.amin((2, 3))):
             return torch.full((1,), torch.nan)
         from pyiqa.archs.brisque_arch import rbf_kernel
 

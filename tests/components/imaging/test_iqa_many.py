@@ -115,7 +115,7 @@ def test_what_cannot_be_scored_has_a_reason_and_the_rest_its_scores(items, tmp_p
     broken.write_bytes(items[0].reference.read_bytes()[:-40])
     small.write_bytes(codec.encode_png(picture(1, 6)))
     wide.write_bytes(codec.encode_png(np.zeros((48, 50, 3), np.uint8)))
-    flat.write_bytes(codec.encode_png(np.full((48, 48, 3), 128, np.uint8)))
+    flat.write_bytes(codec.encode_png(np.zeros((48, 48, 3), np.uint8)))
     hq = items[0].reference
     cases = [
         (iqa.Item("broken", broken, hq), ["truncated"] * 4),
@@ -180,7 +180,7 @@ with kept.opened(Path(sys.argv[1])) as scores:
 """
 
 
-@pytest.mark.parametrize("lines", [1, 4, 9])
+@pytest.mark.parametrize("lines", [1, 9])
 def test_two_killed_writers_leave_all_that_they_had_finished_and_nothing_half(tmp_path, lines):
     cache = tmp_path / "cache"
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, cache, who], stdout=subprocess.PIPE) for who in "ab"]
