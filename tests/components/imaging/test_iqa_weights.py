@@ -279,9 +279,10 @@ def test_brisque_is_pyiqas_with_this_machine_these_ranges_and_this_halving(param
     assert iqa.score("brisque", images[::-1], weights=parameters) == iqa.score("brisque", images, weights=parameters)[::-1]
 
 
+@pytest.mark.parametrize("name", ["niqe", "brisque"])
 @pytest.mark.parametrize("value", [0, 128])
-def test_brisque_of_a_flat_picture_is_nan(parameters, value):
-    assert np.isnan(iqa.score("brisque", [np.full((64, 64, 3), value, np.uint8)], weights=parameters)[0])
+def test_a_flat_picture_is_nan(parameters, name, value):
+    assert np.isnan(iqa.score(name, [np.full((192, 192, 3), value, np.uint8)], weights=parameters)[0])
 
 
 @pytest.mark.parametrize(
