@@ -24,7 +24,7 @@ from components.errors import WeightsError
 if TYPE_CHECKING:
     from torch import Tensor
 
-TORCH_SUFFIXES = (".pth", ".pt", ".ckpt")
+TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
 SUFFIXES = (".safetensors", ".npz", *TORCH_SUFFIXES)
 WRAPPERS = ("state_dict", "params_ema", "params")
 """Outer keys under which public checkpoints keep their tensors."""

@@ -3,8 +3,9 @@
 A sha256 stands here only where a public source states it; an empty one is recorded at the first import or download
 (trust on first use). Hashes and sizes: Black Forest Labs' documentation of FLUX.1 and FLUX.1 Redux; the hub's own
 metadata for the autoencoder, T5, CLIP and T5's vocabulary; of the metrics' files the address of CLIP's RN50, and for the
-others what several users wrote down, where it agrees with the digits in the file's name. File names: the download program
-of the LucidFlux release; pyiqa.
+others what several users wrote down, where it agrees with the digits in the file's name; of the parameters of NIQE and BRISQUE
+the files in their makers' repositories. File names: the download program of the LucidFlux release; pyiqa. Those of Q-Align's
+set follow what transformers writes for a network of its size, and were not compared with the hub.
 """
 
 from __future__ import annotations

@@ -154,8 +154,9 @@ def _sha256(path: Path | None) -> str:
 
 
 def _key(name: str, named: str, picture: str, reference: str) -> str:
-    """Everything that a score depends on: bytes, metric, weights, versions, device, decoder."""
-    return content_hash(named, picture, reference if info(name).needs_reference else "", _decoder())
+    """Everything that a score depends on: bytes, decoder, metric with its guards, weights, versions, device."""
+    metric = info(name)
+    return content_hash(named, metric.size_rule, metric.perfect, picture, reference if metric.needs_reference else "", _decoder())
 
 
 @cache

@@ -42,7 +42,7 @@ def niqe(file: Path, device: str) -> Callable[..., Any]:
     matlab = io.BytesIO()  # the one form that pyiqa reads
     scipy.io.savemat(matlab, numbers)
     matlab.seek(0)
-    return pyiqa.create_metric("niqe", device=device, pretrained_model_path=matlab)  # type: ignore[no-any-return]
+    return _unless_flat(pyiqa.create_metric("niqe", device=device, pretrained_model_path=matlab))
 
 
 def brisque(svm: Path, ranges: Path, device: str) -> Callable[..., Any]:
@@ -56,13 +56,21 @@ def brisque(svm: Path, ranges: Path, device: str) -> Callable[..., Any]:
 
     @torch.no_grad()
     def score(picture_01: torch.Tensor) -> torch.Tensor:
-        """(1, 3, H, W) in [0, 1] to (1,); NaN for a black picture."""
-        if not picture_01.any():
-            return torch.full((1,), torch.nan)
         from pyiqa.archs.brisque_arch import rbf_kernel
 
         scaled_1F = 2 * (_features(picture_01.to(device).double()) - low_F) / (high_F - low_F) - 1
         return torch.as_tensor(rbf_kernel(scaled_1F, vectors, machine.gamma) @ coefficients - machine.rho)
+
+    return _unless_flat(score)
+
+
+def _unless_flat(metric: Callable[..., Any]) -> Callable[..., Any]:
+    """Give NaN for a picture of one colour, of which pyiqa makes an error or any number."""
+    import torch
+
+    def score(picture_01: torch.Tensor) -> Any:
+        flat = torch.equal(picture_01.amax((2, 3)), picture_01.amin((2, 3)))
+        return torch.full((1,), torch.nan) if flat else metric(picture_01)
 
     return score
 
