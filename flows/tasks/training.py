@@ -101,13 +101,6 @@ def evaluate_adapter(workspace: Workspace, run: TrainRun, on: Curation | None = 
         curve=workspace.tracker.history(run.run_id, "loss"),
         progress=progress.get(),
     )
-    workspace.tracker.log_input(
-        run.run_id,
-        name="held out",
-        digest=report.scores.parent,
-        source=f"manifests/images/{report.scores.parent}.parquet",
-        context="evaluation",
-    )
     for page in (report.html, report.sheet):
         workspace.tracker.log_artifact(run.run_id, store.fetch(page), "evaluation")
     means = {f"{cell.benchmark}.{cell.method}.{cell.metric}": cell.mean for cell in report.summaries}
