@@ -14,16 +14,7 @@ import torch
 from components.errors import UnknownName
 from components.imaging import codec, iqa
 
-OFFICIAL = {
-    "psnr": 0.02,
-    "gmsd": 0.001,
-    "nlpd": 0.001,
-    "piqe": 0.1,
-    "vsi": 0.009,
-    "vif": 0.0001,
-    "cw_ssim": 0.0001,
-    "entropy": 0.01,
-}
+OFFICIAL = {"psnr": 0.02, "gmsd": 0.001, "nlpd": 0.001, "piqe": 0.1, "entropy": 0.01}
 """Largest difference from the authors' scores of the calibration pictures; pyiqa's own tests allow 0.01 and 1 % more."""
 SLOW_OFFICIAL = {"ssim": 0.001, "fsim": 0.001, "ms_ssim": 0.005, "vsi": 0.009, "vif": 0.0001, "cw_ssim": 0.0001, "mad": 0.001}
 FREE = [name for name, metric in iqa.METRICS.items() if not metric.weights]
