@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from components.errors import UnknownName
+from components.errors import SettingsError, UnknownName
 from components.imaging import codec, iqa
 
 OFFICIAL = {"psnr": 0.02, "gmsd": 0.001, "nlpd": 0.001, "piqe": 0.1, "entropy": 0.01}
 """Largest difference from the authors' scores of the calibration pictures; pyiqa's own tests allow 0.01 and 1 % more."""
 SLOW_OFFICIAL = {"ssim": 0.001, "fsim": 0.001, "ms_ssim": 0.005, "vsi": 0.009, "vif": 0.0001, "cw_ssim": 0.0001, "mad": 0.001}
-FREE = [name for name, metric in iqa.METRICS.items() if not metric.weights]
+FREE = [name for name, metric in iqa.METRICS.items() if not (metric.weights or metric.own_encoder)]
 SLOW = ("mad", "fsim", "vif", "cw_ssim", "vsi", "ms_ssim", "ssimc")
 
 
@@ -191,3 +191,9 @@ def test_stream_gives_nan_for_what_is_missing_or_too_small_and_the_same_scores()
 def test_stream_refuses_a_metric_that_compares():
     with pytest.raises(ValueError, match="compares two"):
         iqa.stream("psnr", [])
+
+
+def test_what_a_models_own_encoder_sees_is_not_asked_of_pyiqa():
+    picture = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(SettingsError, match="own image encoder"):
+        iqa.score("semantic", [picture], [picture])
