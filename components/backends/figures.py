@@ -12,6 +12,7 @@ from typing import Any, Self
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from components.backends.exporter import exported
+from components.records import Progress
 
 GIB = 2**30
 OUTCOMES = ("restored", "reused", "failed", "review")
@@ -108,7 +109,11 @@ class TrainingFigures(Figures):
 
 
 class BatchFigures(Figures):
-    """What a batch of restorations counts; safe to call from several threads."""
+    """What a batch of restorations counts; safe to call from several threads.
+
+    Where pictures are restored in other processes, the one that waits for them knows how many are done and, at the end, what
+    became of them: `watching` and `ended`. Where each picture is seen, `picture` and `phase` tell more; not both of one picture.
+    """
 
     job = "restore"
 
@@ -116,6 +121,7 @@ class BatchFigures(Figures):
         """Begin with nothing done."""
         super().__init__()
         self._planned = self._gauge("planned", "Pictures of the batch, as far as listed.")
+        self._done = self._gauge("done", "Pictures of the batch that are done, by whomever and whenever.")
         self._pictures = self._counter("pictures", "Pictures by what became of them.", "outcome")
         for outcome in OUTCOMES:  # a rate needs a zero to start from
             self._pictures.labels(outcome)
@@ -128,9 +134,26 @@ class BatchFigures(Figures):
         self._phases = self._counter("phase_seconds", "Seconds by phase; phases overlap.", "phase")
         self._smaller = self._counter("smaller_tiles", "Times that memory was short and tiles were made smaller.")
 
-    def plan(self, pictures: int) -> None:
-        """Say how many pictures the batch has, as far as they are listed."""
-        self._planned.set(pictures)
+    def watching(self, progress: Progress) -> Progress:
+        """Pass a batch's progress on, and keep how far it is.
+
+        Args:
+            progress: called with (phase, done, total); the phase `restore` counts pictures.
+        """
+
+        def watch(phase: str, done: int, total: int) -> None:
+            if phase == self.job:
+                self._done.set(done)
+                self._planned.set(total)
+                self._heard.set_to_current_time()
+            progress(phase, done, total)
+
+        return watch
+
+    def ended(self, counts: Mapping[str, int]) -> None:
+        """Count what became of the pictures; names that are no outcome are left alone."""
+        for outcome in OUTCOMES:
+            self._pictures.labels(outcome).inc(counts.get(outcome, 0))
 
     def picture(self, outcome: str, seconds: float | None = None) -> None:
         """Count a picture.

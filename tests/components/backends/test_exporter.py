@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from components.backends.exporter import exported
-from components.backends.figures import BatchFigures, TrainingFigures, exported_names
+from components.backends.figures import OUTCOMES, BatchFigures, TrainingFigures, exported_names
 from components.errors import SettingsError
 
 STEP = {"event": "step", "step": 3, "loss": 0.5, "seconds": 2.0, "learning_rate": 1e-4, "data_share": 0.1, "gpu_memory_gib": 2.0}
@@ -73,18 +73,29 @@ def test_a_pushgateway_keeps_how_a_batch_ended(gateway, monkeypatch):
     monkeypatch.setenv("LUCIDFLUX_INSTANCE", "node-a")
     address, taken, _ = gateway
     with BatchFigures().told(address) as figures:
-        figures.plan(3)
         figures.picture("restored", 1.5)
         figures.picture("failed")
         figures.phase("decode", 0.25)
     (path, seen) = taken.popitem()
     assert path == "/metrics/job/lucidflux-restore/instance/node-a"
     assert not taken
-    assert seen["lucidflux_restore_planned",] == 3
     assert seen["lucidflux_restore_pictures_total", "restored"] == seen["lucidflux_restore_pictures_total", "failed"] == 1
     assert seen["lucidflux_restore_picture_seconds_sum",] == 1.5
     assert seen["lucidflux_restore_phase_seconds_total", "decode"] == 0.25
     assert seen["lucidflux_restore_running",] == seen["lucidflux_restore_failed",] == 0
+
+
+def test_a_batch_is_told_by_its_progress_and_its_counts():
+    figures, passed = BatchFigures(), []
+    progress = figures.watching(lambda *told: passed.append(told))
+    progress("list", 1, 0)
+    progress("restore", 2, 5)
+    figures.ended({"restored": 4, "failed": 1, "pages": 7})
+    value = figures.registry.get_sample_value
+    assert passed == [("list", 1, 0), ("restore", 2, 5)]
+    assert (value("lucidflux_restore_done"), value("lucidflux_restore_planned")) == (2, 5)
+    counts = [value("lucidflux_restore_pictures_total", {"outcome": outcome}) for outcome in OUTCOMES]
+    assert dict(zip(OUTCOMES, counts, strict=True)) == {"restored": 4, "reused": 0, "failed": 1, "review": 0}
 
 
 def test_figures_are_pushed_on_the_way_too(gateway):
