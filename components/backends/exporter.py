@@ -14,6 +14,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from http.client import HTTPException
 
 from prometheus_client import CollectorRegistry, push_to_gateway, start_http_server
 from prometheus_client.exposition import default_handler
@@ -72,7 +73,7 @@ def _pushed(address: str, registry: CollectorRegistry, job: str, every_s: float)
                 timeout=ANSWER_SECONDS,
                 handler=default_handler,
             )
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             if not said.is_set():
                 _LOG.warning("no figures reach the Pushgateway at %s (backend.metrics): %s", address, error)
             said.set()

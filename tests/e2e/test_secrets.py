@@ -15,7 +15,8 @@ import pytest
 
 from tests.e2e.conftest import ROOT, environment, make_photos
 
-pytestmark = pytest.mark.e2e
+# four verbs one after the other, each with an embedded Prefect server
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 CANARY = "c4nary"
 SECRETS = {

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from flows.settings import FROM_ENVIRONMENT, load
+from tests.infra.kustomize import render
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "infra" / "compose" / "compose.yaml"
@@ -171,3 +172,14 @@ def test_scripts_are_whole_and_can_be_run(script):
     shell = script.read_text().splitlines()[0].removeprefix("#!")
     assert subprocess.run([shell, "-n", script], check=False).returncode == 0
     assert os.access(script, os.X_OK)
+
+
+def test_kubernetes_and_compose_give_the_same_settings():
+    (theirs,) = [
+        one["data"]
+        for one in render(ROOT / "infra/kubernetes/overlays/self-contained")
+        if (one["kind"], one["metadata"]["name"]) == ("ConfigMap", "lucidflux-settings")
+    ]
+    ours = worker_environment()
+    assert {name: text for name, text in ours.items() if name in theirs} == theirs
+    assert {name for name in ours if name in FROM_ENVIRONMENT} == {name for name in theirs if name in FROM_ENVIRONMENT}

@@ -80,6 +80,7 @@ def test_the_context_holds_what_the_program_needs_and_nothing_else():
     kept = {line.removeprefix("!") for line in others if line.startswith("!")}
     assert kept == {
         "LICENSE",
+        "data.dvc",
         "README.md",
         "prefect.yaml",
         "pyproject.toml",
