@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 from importlib import resources
-from pathlib import Path
 
 import jsonschema
 import pytest
@@ -13,34 +12,14 @@ import yaml
 
 from flows.settings import FROM_ENVIRONMENT, load
 from tests.infra.kustomize import render
+from tests.infra.stack import FILE, ROOT, TEXT, filled, made_by_secrets_sh
 
-ROOT = Path(__file__).resolve().parents[2]
-FILE = ROOT / "infra" / "compose" / "compose.yaml"
-TEXT = FILE.read_text()
 STACK = yaml.safe_load(TEXT)
 SERVICES = STACK["services"]
 ONCE = {"buckets", "deployments"}
 """They end when they are done."""
 SCHEMA = json.loads((resources.files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json").read_text())
 VALIDATOR = jsonschema.validators.validator_for(SCHEMA)(SCHEMA)
-
-
-def made_by_secrets_sh():
-    made = subprocess.run(["sh", ROOT / "infra/compose/secrets.sh"], capture_output=True, text=True, check=True)
-    return dict(line.split("=", 1) for line in made.stdout.splitlines())
-
-
-def filled(text, environment):
-    """Put variables in as compose does: ${NAME:?message} and ${NAME:-default}."""
-
-    def value(found):
-        name, kind, otherwise = found.groups()
-        given = environment.get(name, "")
-        if not given and kind == ":?":
-            raise KeyError(otherwise)
-        return given or (otherwise if kind == ":-" else "")
-
-    return re.sub(r"\$\{(\w+)(:[-?])([^}]*)\}", value, text)
 
 
 def worker_environment():

@@ -11,18 +11,14 @@ import yaml
 
 from flows.settings import FROM_ENVIRONMENT, load
 from tests.infra.kustomize import containers, pod, render
+from tests.infra.stack import made_by_secrets_sh
 
 ROOT = Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "infra" / "kubernetes"
 OVERLAYS = sorted(path.name for path in (KUBERNETES / "overlays").iterdir())
 VERSIONS = ("1.30", kubernetes_validate.latest_version())
 """Oldest and newest cluster that the files are written for."""
-SECRETS = {
-    line.partition("=")[0]
-    for line in subprocess.run(
-        ["sh", ROOT / "infra/compose/secrets.sh"], capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-}
+SECRETS = set(made_by_secrets_sh())
 
 
 @pytest.fixture(params=OVERLAYS)
