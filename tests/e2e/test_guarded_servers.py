@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import os
 import re
 import socket
 import subprocess
@@ -13,13 +15,14 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import yaml
 
 from tests.e2e.conftest import environment
-from tests.infra.stack import TEXT, filled, made_by_secrets_sh
+from tests.infra.stack import ROOT, TEXT, filled, made_by_secrets_sh
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -94,7 +97,7 @@ def test_mlflow_refuses_who_has_no_password_and_who_calls_it_by_another_name(tmp
         assert asked(experiment, login=login, host="elsewhere.example.com") == 403
 
 
-def test_prefect_refuses_who_has_no_password(tmp_path):
+def test_prefect_refuses_who_has_no_password_and_takes_pools_and_deployments(tmp_path):
     variables = {
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{tmp_path}/prefect.db",
         "PREFECT_HOME": str(tmp_path),
@@ -104,3 +107,36 @@ def test_prefect_refuses_who_has_no_password(tmp_path):
         assert asked(f"{server}/api/flows/count", data=b"{}") == 401
         assert asked(f"{server}/api/flows/count", login="admin:admin", data=b"{}") == 401
         assert asked(f"{server}/api/flows/count", login=SECRETS["PREFECT_API_AUTH_STRING"], data=b"{}") == 200
+        # Kubernetes has three pools by templates, compose two of processes; the names are its arguments
+        for script in ("infra/kubernetes/work-pools/apply.sh", "infra/docker/apply_deployments.sh one two"):
+            applied(script, f"{server}/api", tmp_path)
+        made = pools(f"{server}/api")
+    kubernetes = {name: pool["base_job_template"] for name, pool in made.items() if pool["type"] == "kubernetes"}
+    templates = (ROOT / "infra/kubernetes/work-pools").glob("*.json")
+    assert kubernetes == {template.stem: json.loads(template.read_text()) for template in templates}
+    assert made["multi-node"]["concurrency_limit"] == 1
+    assert {name for name, pool in made.items() if pool["type"] == "process"} >= {"one", "two"}
+
+
+def applied(script: str, address: str, folder: Path) -> None:
+    """Run a script twice: the second time it finds everything."""
+    tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    own = {"PATH": tools, "PREFECT_API_URL": address, "PREFECT_API_AUTH_STRING": SECRETS["PREFECT_API_AUTH_STRING"]}
+    for _ in range(2):
+        done = subprocess.run(
+            ["sh", *script.split()],
+            cwd=ROOT,
+            env=environment() | own | {"PREFECT_HOME": str(folder)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def pools(address: str) -> dict[str, Any]:
+    """Work pools of a server."""
+    login = base64.b64encode(SECRETS["PREFECT_API_AUTH_STRING"].encode()).decode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Basic {login}"}
+    with urllib.request.urlopen(urllib.request.Request(f"{address}/work_pools/filter", b"{}", headers), timeout=60) as answer:
+        return {pool["name"]: pool for pool in json.loads(answer.read())}

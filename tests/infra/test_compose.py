@@ -162,3 +162,18 @@ def test_kubernetes_and_compose_give_the_same_settings():
     ours = worker_environment()
     assert {name: text for name, text in ours.items() if name in theirs} == theirs
     assert {name for name in ours if name in FROM_ENVIRONMENT} == {name for name in theirs if name in FROM_ENVIRONMENT}
+
+
+def test_deployments_go_to_work_pools_that_are_made():
+    wanted = {one["work_pool"]["name"] for one in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]}
+    script, *made = SERVICES["deployments"]["command"][1:]
+    assert (ROOT / script).is_file()
+    assert wanted <= set(made)
+    workers = {
+        word.partition("=")[2]
+        for service in SERVICES.values()
+        for word in service.get("command", ())
+        if word.startswith("--pool=")
+    }
+    assert workers == set(made)
+    assert wanted <= {path.stem for path in (ROOT / "infra/kubernetes/work-pools").glob("*.json")}
