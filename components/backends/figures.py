@@ -15,8 +15,8 @@ from components.backends.exporter import exported
 from components.records import Progress
 
 GIB = 2**30
-OUTCOMES = ("restored", "reused", "failed", "review")
-"""What became of a picture of a batch; `review` was restored and waits for a person."""
+OUTCOMES = ("restored", "reused", "failed")
+"""What became of a picture of a batch."""
 SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60, 150, 600)
 """Bounds of the histogram of seconds per picture: from small pictures on a GPU to large ones on a CPU."""
 
@@ -125,6 +125,7 @@ class BatchFigures(Figures):
         self._pictures = self._counter("pictures", "Pictures by what became of them.", "outcome")
         for outcome in OUTCOMES:  # a rate needs a zero to start from
             self._pictures.labels(outcome)
+        self._review = self._counter("review", "Pictures that wait for a person, restored or reused.")
         self._seconds = Histogram(
             "lucidflux_restore_picture_seconds",
             "Seconds that one picture took in the network.",
@@ -151,18 +152,25 @@ class BatchFigures(Figures):
         return watch
 
     def ended(self, counts: Mapping[str, int]) -> None:
-        """Count what became of the pictures; names that are no outcome are left alone."""
+        """Count what became of the pictures.
+
+        Args:
+            counts: by outcome, and `review`; other names are left alone.
+        """
         for outcome in OUTCOMES:
             self._pictures.labels(outcome).inc(counts.get(outcome, 0))
+        self._review.inc(counts.get("review", 0))
 
-    def picture(self, outcome: str, seconds: float | None = None) -> None:
+    def picture(self, outcome: str, seconds: float | None = None, *, review: bool = False) -> None:
         """Count a picture.
 
         Args:
             outcome: one of OUTCOMES.
             seconds: what it took in the network; None when it was not there.
+            review: it waits for a person.
         """
         self._pictures.labels(outcome).inc()
+        self._review.inc(int(review))
         self._heard.set_to_current_time()
         if seconds is not None:
             self._seconds.observe(seconds)

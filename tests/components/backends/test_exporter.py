@@ -90,12 +90,13 @@ def test_a_batch_is_told_by_its_progress_and_its_counts():
     progress = figures.watching(lambda *told: passed.append(told))
     progress("list", 1, 0)
     progress("restore", 2, 5)
-    figures.ended({"restored": 4, "failed": 1, "pages": 7})
+    figures.ended({"restored": 4, "failed": 1, "review": 2, "pages": 7})
     value = figures.registry.get_sample_value
     assert passed == [("list", 1, 0), ("restore", 2, 5)]
     assert (value("lucidflux_restore_done"), value("lucidflux_restore_planned")) == (2, 5)
     counts = [value("lucidflux_restore_pictures_total", {"outcome": outcome}) for outcome in OUTCOMES]
-    assert dict(zip(OUTCOMES, counts, strict=True)) == {"restored": 4, "reused": 0, "failed": 1, "review": 0}
+    assert dict(zip(OUTCOMES, counts, strict=True)) == {"restored": 4, "reused": 0, "failed": 1}
+    assert value("lucidflux_restore_review_total") == 2
 
 
 def test_figures_are_pushed_on_the_way_too(gateway):
