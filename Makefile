@@ -2,6 +2,7 @@
 # make quickstart  photos -> registered model -> restored photos (PHOTOS=dir for your own)
 # make test        everything but campaigns      make check   linters, types, layers
 # make parity      the network beside numbers of the released one
+# make audit       known vulnerabilities of the locked packages (asks a service)   make sbom   CycloneDX bill of materials
 SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 PHOTOS ?=
 
-.PHONY: install quickstart test unit check parity format lock campaign pin-data clean
+.PHONY: install quickstart test unit check parity format lock campaign pin-data clean audit sbom
 .DEFAULT_GOAL := install
 
 install: $(VENV)/.installed
@@ -41,6 +42,15 @@ test: check unit
 
 parity: install
 	@MKL_CBWR=COMPATIBLE $(BIN)/python -m models.parity tests/golden --out .lucidflux/parity.safetensors
+
+# not part of check: what it finds changes with the world, not with the commit, and it needs the network
+audit: install
+	@infra/audit.sh $(BIN)/pip-audit requirements.lock
+
+sbom: install
+	@mkdir -p .lucidflux
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file .lucidflux/sbom.cdx.json $(BIN)/python
+	@echo "Wrote .lucidflux/sbom.cdx.json"
 
 campaign: install
 	@$(BIN)/pytest -m campaign

@@ -1,18 +1,22 @@
 """A profile: the stages' own settings composed, loaded from TOML, changed by `key=value`.
 
-`--profile NAME` and `--set key=value` are the only two ways to change a setting. A file states only its
-difference from the one it extends; every key is checked, with a suggestion for a wrong one.
+`--profile NAME` and `--set key=value` are the only two ways to change what is run. A file states only its
+difference from the one it extends; every key is checked, with a suggestion for a wrong one. Where it runs, a deployment
+may say in its environment too: `LUCIDFLUX_STATE` is `backend.state`, and so on. Only there, and only the state
+database's address may carry a password.
 """
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_serializer
 
+from components.backends.addresses import has_password, without_password
 from components.curate.settings import CurateSettings
 from components.errors import SettingsError, suggest
 from components.evaluate.settings import BenchmarkSettings, EvaluateSettings
@@ -26,6 +30,10 @@ from components.train.settings import TrainSettings
 
 PROFILES = Path(__file__).parent / "profiles"
 REPOSITORY = Path(__file__).resolve().parent.parent
+FROM_ENVIRONMENT = {
+    f"LUCIDFLUX_{name.upper()}": name for name in ("objects", "mlflow", "dvc_remote", "state", "workers", "engine", "metrics")
+}
+"""Variables that stand for settings of the backend, stronger than a profile and weaker than --set."""
 
 
 class BackendSettings(Settings):
@@ -38,13 +46,23 @@ class BackendSettings(Settings):
     dvc_remote: str = ""
     """DVC remote: a folder or s3://bucket/prefix."""
     state: str = ""
-    """SQLAlchemy URL of the platform's own tables; empty is SQLite inside the home."""
+    """SQLAlchemy URL of the platform's own tables; empty is SQLite inside the home. Shown and hashed without its password."""
     weights: str = ""
     """Folder of third-party weights; empty is inside the home. LUCIDFLUX_WEIGHTS overrides it."""
     workers: Annotated[int, Field(gt=0)] = 2
     """Processes that decode and score."""
     engine: str = ""
     """Where they run: empty is this machine; `ray` starts a local Ray; `auto`, `ray://host:port` or `host:port` joins one."""
+    metrics: str = ""
+    """Where figures of a run go for Prometheus: the http address of a Pushgateway, or HOST:PORT to serve them there while the
+    run lasts; empty is nowhere."""
+
+    @field_serializer("state")
+    def _shown(self, address: str) -> str:
+        return without_password(address)
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return self.model_dump().items()
 
 
 class Profile(Settings):
@@ -74,6 +92,8 @@ class Profile(Settings):
 def load(name: str = "tiny", overrides: Sequence[str] = ()) -> Profile:
     """Load a profile and apply `key=value` overrides.
 
+    The environment (FROM_ENVIRONMENT) stands between the two.
+
     Args:
         name: a file of flows/profiles without its suffix, or a path to a TOML file.
         overrides: for example `train.steps=100`; values are TOML, a bare word is text.
@@ -82,10 +102,17 @@ def load(name: str = "tiny", overrides: Sequence[str] = ()) -> Profile:
         SettingsError: unknown profile or key (with a suggestion), or a value that does not fit.
     """
     values = _file(name, seen=())
+    changes: dict[str, Any] = {}
     for override in overrides:
-        _merge(values, _parse(override))
+        _merge(changes, _parse(override))
+    surroundings = {key: os.environ[name] for name, key in FROM_ENVIRONMENT.items() if os.environ.get(name)}
+    _check_secrets({key: value for key, value in surroundings.items() if key != "state"})
+    for written in (values, changes):
+        _check_keys(written, Profile, prefix="")
+        _check_secrets(written.get("backend", {}))
+    for stronger in ({"backend": surroundings}, changes):
+        _merge(values, stronger)
     values["name"] = Path(name).stem
-    _check_keys(values, Profile, prefix="")
     try:
         return Profile.model_validate(values)
     except ValidationError as error:
@@ -141,6 +168,17 @@ def _check_keys(values: Mapping[str, Any], model: type[BaseModel], *, prefix: st
             if not isinstance(value, Mapping):
                 raise SettingsError(f"'{prefix}{key}' is a group of settings; set one of: {', '.join(inner.model_fields)}.")
             _check_keys(value, inner, prefix=f"{prefix}{key}.")
+
+
+def _check_secrets(backend: Mapping[str, Any]) -> None:
+    """Refuse a password where it is kept, shown and passed on."""
+    for key, value in backend.items():
+        if isinstance(value, str) and has_password(value):
+            raise SettingsError(
+                f"Expected no password in backend.{key}, where others can read it. Leave it out and set what the client of that "
+                "server reads from the environment (PGPASSWORD; MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD); the "
+                "state database's address may carry one in the variable LUCIDFLUX_STATE."
+            )
 
 
 def _sentence(error: ValidationError) -> str:

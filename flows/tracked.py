@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from components.backends.figures import TrainingFigures
 from components.errors import SettingsError
 from components.records import PairSet, content_hash
 from flows.settings import Profile, load
@@ -41,11 +42,18 @@ def tracked_training(workspace: Workspace, pairs: PairSet) -> Iterator[tuple[str
     run_id = tracker.start_run(key, name=f"train-{key[:8]}", settings=profile.model_dump(mode="json"), tags=tags)
     tracker.log_input(run_id, name=dataset.name, digest=dataset.dvc_md5, source=dataset.manifest.uri, context="training")
     tracker.log_input(run_id, name="pairs", digest=pairs.manifest.sha256, source=pairs.manifest.uri, context="training")
+    watched, figures = Watched(tracker, run_id, profile.train), TrainingFigures(profile.train.steps)
+
+    def listen(event: Mapping[str, Any]) -> None:
+        figures(event)
+        watched(event)
+
     try:
         with ExitStack() as watching:
             watching.enter_context(tracker.system_metrics(run_id))
             watching.enter_context(sampled_usage(lambda step, usage: tracker.log_metrics(run_id, step, usage)))
-            yield run_id, Watched(tracker, run_id, profile.train)
+            watching.enter_context(figures.told(profile.backend.metrics))
+            yield run_id, listen
     except BaseException as error:
         tracker.end_run(run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise

@@ -62,10 +62,11 @@ class ModelJudge:
         messages = [{"role": "system", "content": TASK}, {"role": "user", "content": text}]
         body = {"model": self.model, "messages": messages, "temperature": 0, "response_format": form}
         headers = {"Content-Type": "application/json"}
-        if key := os.environ.get(KEY):
-            headers["Authorization"] = f"Bearer {key}"
         address = f"{self.address.rstrip('/')}/chat/completions"
         request = urllib.request.Request(address, json.dumps(body).encode(), headers)  # noqa: S310 (http, see above)
+        if key := os.environ.get(KEY):
+            # an answer that points elsewhere does not take the key along
+            request.add_unredirected_header("Authorization", f"Bearer {key}")
         try:
             with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
                 read: Any = json.loads(answer.read())
