@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import ablate, benchmark, captions, dataset, pair, pretrain, promotion, weights
+from flows.commands import ablate, benchmark, captions, dataset, pair, platform, pretrain, promotion, weights
 from flows.commands.session import Options, finish, look_first, running
 from flows.terminal import Terminal
 
@@ -36,6 +36,10 @@ app.command()(pair.pair)
 app.command()(ablate.ablate)
 app.command()(captions.audit_captions)
 app.command()(pretrain.pretrain)
+app.command()(platform.up)
+app.command()(platform.down)
+app.command()(platform.status)
+app.command()(platform.logs)
 
 
 class Layout(StrEnum):
