@@ -40,6 +40,8 @@ app.command()(platform.up)
 app.command()(platform.down)
 app.command()(platform.status)
 app.command()(platform.logs)
+app.command()(platform.backup)
+app.command()(platform.restore_state)
 
 
 class Layout(StrEnum):

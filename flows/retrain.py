@@ -20,6 +20,7 @@ from flows.synthesize import synthesize
 from flows.train import train
 from flows.workspace import open_workspace
 
+
 @flow(name="retrain")
 def retrain(
     sources: list[str],

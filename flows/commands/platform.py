@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -60,4 +62,29 @@ def logs(
         from flows.operations.status import log
 
         path = log(workspace.home, service)
-    subprocess.run(["tail", "-n", str(lines), *(["-F"] if follow else []), str(path)], check=False)
+    subprocess.run([shutil.which("tail") or "tail", "-n", str(lines), *(["-F"] if follow else []), str(path)], check=False)
+
+
+def backup(context: typer.Context, file: Annotated[Path, typer.Argument(help="The result, a .tar or .tar.gz.")]) -> None:
+    """Copy databases, ledger and ports to one file with hashes, also while everything runs."""
+    options: Options = context.obj
+    with running(options) as workspace:
+        from flows.operations.backup import backup as run
+
+        made = run(workspace, file)
+    finish(options, made, made.text())
+
+
+def restore_state(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="What lucidflux backup wrote.")],
+    *,
+    force: Annotated[bool, typer.Option("--force", help="End what runs, and put state that is there aside.")] = False,
+) -> None:
+    """Bring the state of a home back from a backup."""
+    options: Options = context.obj
+    with running(options) as workspace:
+        from flows.operations.backup import restore as run
+
+        made = run(workspace, file, force=force)
+    finish(options, made, made.text())

@@ -32,7 +32,10 @@ DEAD, STUCK = "lucidflux: mark dead runs", "lucidflux: mark runs that never star
 RESTART, STORM = "lucidflux: start crashed runs again", "lucidflux: stop restarting what keeps crashing"
 JUDGE = "lucidflux: judge a new challenger"
 
-_ENDS = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed", "Skipped")}
+_HEARTBEAT = "prefect.flow-run.heartbeat"
+_ENDS = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled", "Skipped")}
+"""Without `Crashed`: on SQLite, Prefect 3.8 may lose an event that ends a wait (it reads and then writes in one transaction,
+and gives up after four tries), and then nothing would be started again. A run that is marked already is not marked twice."""
 _RUNS = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
 _SAME = {
     "__prefect_kind": "json",
@@ -78,8 +81,8 @@ def _dead() -> AutomationCore:
         description=f"No sign of life for {DEAD_SECONDS} s: the process is gone.",
         trigger=EventTrigger(
             posture=Posture.Proactive,
-            after={"prefect.flow-run.heartbeat"},
-            expect={"prefect.flow-run.heartbeat", *_ENDS},
+            after={_HEARTBEAT},
+            expect={_HEARTBEAT, *_ENDS},
             match=_RUNS,
             for_each={"prefect.resource.id"},
             threshold=1,
@@ -90,6 +93,7 @@ def _dead() -> AutomationCore:
 
 
 def _stuck() -> AutomationCore:
+    # heartbeats too: of several events one comes through
     going_on = {f"prefect.flow-run.{name}" for name in ("Running", "AwaitingConcurrencySlot", "Scheduled", "Cancelling")}
     return AutomationCore(
         name=STUCK,
@@ -97,7 +101,7 @@ def _stuck() -> AutomationCore:
         trigger=EventTrigger(
             posture=Posture.Proactive,
             after={"prefect.flow-run.Pending"},
-            expect=going_on | _ENDS,
+            expect={_HEARTBEAT, *going_on, *_ENDS},
             match=_RUNS,
             for_each={"prefect.resource.id"},
             threshold=1,
@@ -150,8 +154,6 @@ def _judge(promote: UUID) -> AutomationCore:
             within=timedelta(0),
         ),
         actions=[
-            RunDeployment(
-                source="selected", deployment_id=promote, parameters={"version": "{{ event.payload['version'] }}"}
-            )
+            RunDeployment(source="selected", deployment_id=promote, parameters={"version": "{{ event.payload['version'] }}"})
         ],
     )

@@ -13,7 +13,7 @@ from components.errors import SettingsError, WorkerError
 from components.records import Record
 from flows.operations import processes, record
 from flows.operations.record import Platform
-from flows.operations.services import CLIENT_PASSWORD, Plan, external, gpus, log_of, plans, pools, well
+from flows.operations.services import CLIENT_PASSWORD, Plan, external, gpus, log_of, plans, well
 from flows.workspace import Workspace
 
 if TYPE_CHECKING:

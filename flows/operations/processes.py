@@ -53,7 +53,7 @@ def marked(token: str) -> list[psutil.Process]:
 def carries(process: psutil.Process, token: str) -> bool:
     """Whether a process lives and was started with a token."""
     with suppress(psutil.Error, OSError):
-        return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(TOKEN) == token
+        return bool(process.status() != psutil.STATUS_ZOMBIE and process.environ().get(TOKEN) == token)
     return False
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from components.errors import StorageError
 from components.records import Record
@@ -37,8 +37,8 @@ class Platform(Record):
     token: str
     """In the environment of each of its processes."""
     host: str = "127.0.0.1"
-    ports: dict[str, int] = {}
-    services: dict[str, Service] = {}
+    ports: dict[str, int] = Field(default_factory=dict)
+    services: dict[str, Service] = Field(default_factory=dict)
 
     def process(self, name: str) -> psutil.Process | None:
         """The living process of a service; None when it ended or was never started."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 RUNS = 8
 """Newest flow runs that are shown."""
 RECENT = timedelta(days=1)
+MANY = 200
+"""Runs of a day that are looked at."""
 FREE_GIB = 5
 """Less room than this is an alarm."""
 
@@ -195,35 +197,51 @@ def _runs(client: SyncPrefectClient) -> Iterator[RunStatus]:
 def _worries(client: SyncPrefectClient) -> Iterator[Alarm]:
     from flows.operations.automations import RESTART
 
-    late = client.read_flow_runs(flow_run_filter=_in_states(names=["Late"]), limit=RUNS)
-    if late:
+    if late := client.read_flow_runs(flow_run_filter=_in_states(names=["Late"]), limit=RUNS):
         yield _alarm("runs-late", f"{_names(late)} should have begun")
-    ended = client.read_flow_runs(flow_run_filter=_in_states("FAILED", "CRASHED", since=datetime.now(UTC) - RECENT), limit=RUNS)
-    if ended:
+    if ended := _badly(client):
         yield _alarm("runs-failed", f"{_names(ended)} ended badly within a day")
     if any(not automation.enabled for automation in client.read_automations_by_name(RESTART)):
         yield _alarm("restarts-paused", "crashed runs are not started again")
 
 
-def _in_states(*types: str, names: list[str] | None = None, since: datetime | None = None) -> Any:
-    """Filter runs by state type or name; of those that ended, those after a moment."""
+def _badly(client: SyncPrefectClient) -> list[FlowRun]:
+    """Runs of the last day that failed or crashed; not those that were started again and did not end badly then."""
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    recent = client.read_flow_runs(
+        flow_run_filter=_own(since=datetime.now(UTC) - RECENT), sort=FlowRunSort.START_TIME_DESC, limit=MANY
+    )
+    settled: list[tuple[Any, Any]] = []
+    found: list[FlowRun] = []
+    for run in recent:
+        job = (run.deployment_id, run.parameters)
+        if run.state is None or not (run.state.is_failed() or run.state.is_crashed()):
+            settled.append(job)
+        elif job not in settled or run.deployment_id is None:
+            found.append(run)
+    return found[:RUNS]
+
+
+def _in_states(*types: str, names: list[str] | None = None) -> Any:
+    """Filter runs by type or name of their state."""
     from prefect.client.schemas import filters, objects
 
     state = filters.FlowRunFilterState(
         type=filters.FlowRunFilterStateType(any_=[objects.StateType(one) for one in types]) if types else None,
         name=filters.FlowRunFilterStateName(any_=names) if names else None,
     )
-    ended = filters.FlowRunFilterEndTime(after_=since) if since else None  # type: ignore[arg-type]
-    return filters.FlowRunFilter(state=state, end_time=ended)
+    return filters.FlowRunFilter(state=state)
 
 
-def _own() -> Any:
-    """Filter runs that have begun and are not part of another run."""
+def _own(since: datetime | None = None) -> Any:
+    """Filter runs that have begun, after a moment, and are not part of another run."""
     from prefect.client.schemas import filters
 
+    began: dict[str, Any] = {"after_": since} if since else {"is_null_": False}
     return filters.FlowRunFilter(
         parent_task_run_id=filters.FlowRunFilterParentTaskRunId(is_null_=True),
-        start_time=filters.FlowRunFilterStartTime(is_null_=False),
+        start_time=filters.FlowRunFilterStartTime(**began),
     )
 
 
@@ -241,4 +259,5 @@ def _alarm(name: str, said: str) -> Alarm:
 
 def _table(kind: type[Record], rows: tuple[Record, ...]) -> str:
     names = list(kind.model_fields)
-    return columns([[name.upper() for name in names], *([str(getattr(row, name)) for name in names] for row in rows)]) if rows else ""
+    cells = [[str(getattr(row, name)) for name in names] for row in rows]
+    return columns([[name.upper() for name in names], *cells]) if rows else ""

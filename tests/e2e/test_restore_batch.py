@@ -68,9 +68,9 @@ def platform(quickstarted, tmp_path):
     log = tmp_path / "server.log"
     with process([*prefect, "server", "start", "--host", "127.0.0.1", "--port", str(port)], env, log) as server:
         wait_until_healthy(env["PREFECT_API_URL"], server, log)
-        for words in (["work-pool", "create", "local", "--type", "process"], ["--no-prompt", "deploy", "--all"]):
+        for words in (["work-pool", "create", "cpu", "--type", "process"], ["--no-prompt", "deploy", "--all"]):
             subprocess.run([*prefect, *words], cwd=ROOT, env=env, check=True, capture_output=True)
-        with process([*prefect, "worker", "start", "--pool", "local"], env, tmp_path / "worker.log"):
+        with process([*prefect, "worker", "start", "--pool", "cpu"], env, tmp_path / "worker.log"):
             yield env
 
 

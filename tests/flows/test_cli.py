@@ -42,6 +42,12 @@ SURFACE = {
     "weights import": ["name", "path"],
     "weights encode-prompt": ["--out", "--prompt"],
     "doctor": [],
+    "up": ["--watch"],
+    "down": [],
+    "status": [],
+    "logs": ["service", "-f", "--lines"],
+    "backup": ["file"],
+    "restore-state": ["file", "--force"],
 }
 
 
