@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from prefect.events.actions import ChangeFlowRunState, PauseAutomation, RunDeployment
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
-from components.records import content_hash
+from components.records import canonical_json, content_hash
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -60,8 +60,12 @@ def apply(client: SyncPrefectClient, deployments: Mapping[str, UUID]) -> dict[st
 
 
 def _ensure(client: SyncPrefectClient, wanted: AutomationCore) -> UUID:
-    """Create or correct one; its description ends with a hash of what it does, because the server adds fields of its own."""
-    stamp = content_hash(wanted.model_dump(mode="json"))[:12]
+    """Create or correct one.
+
+    Its description ends with a hash of what it does, because the server adds fields of its own. An update makes the server
+    forget which runs it is waiting for, so there is none without need.
+    """
+    stamp = content_hash(_ordered(wanted.model_dump(mode="json")))[:12]
     wanted = wanted.model_copy(update={"description": f"{wanted.description} [{stamp}]"})
     there: list[Automation] = client.read_automations_by_name(wanted.name)
     for spare in there[1:]:
@@ -73,6 +77,13 @@ def _ensure(client: SyncPrefectClient, wanted: AutomationCore) -> UUID:
     elif not there[0].enabled:
         client.resume_automation(there[0].id)
     return there[0].id
+
+
+def _ordered(value: Any) -> Any:
+    """The same with every list sorted: sets have no order of their own."""
+    if isinstance(value, dict):
+        return {name: _ordered(one) for name, one in value.items()}
+    return sorted((_ordered(one) for one in value), key=canonical_json) if isinstance(value, list) else value
 
 
 def _dead() -> AutomationCore:

@@ -59,7 +59,7 @@ def load(home: Path) -> Platform | None:
     """
     try:
         return Platform.model_validate_json((home / NAME).read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValidationError) as error:
         raise StorageError(
@@ -87,8 +87,11 @@ def with_service(platform: Platform, name: str, process: psutil.Process, words: 
 
 
 def address(home: Path, name: str) -> str:
-    """Where a service of a home answers; empty when it does not run."""
-    platform = load(home)
+    """Where a service of a home answers; empty when it does not run. A broken file is for `up` and `status` to report."""
+    try:
+        platform = load(home)
+    except StorageError:
+        return ""
     if platform is None or platform.process(name) is None:
         return ""
     return platform.services[name].address

@@ -22,6 +22,9 @@ HEARTBEAT_SECONDS = 30
 """Between signs of life of a flow run; Prefect accepts no less."""
 DATABASE_SECONDS = 60
 """How long Prefect waits for SQLite, which has one writer at a time."""
+REMEMBER = "P30D"
+"""How long Prefect remembers that it waits for a run. After its usual minute, one that died while the server was away is
+forgotten and stays `Running` for ever."""
 ANSWER_SECONDS = 5.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PREFECT_PASSWORD = "PREFECT_SERVER_API_AUTH_STRING"  # noqa: S105 (names of variables)
@@ -156,6 +159,7 @@ def _prefect(workspace: Workspace, platform: Platform, environment: Mapping[str,
     own = {
         "PREFECT_API_DATABASE_CONNECTION_URL": databases(workspace)[0],
         "PREFECT_API_DATABASE_TIMEOUT": str(DATABASE_SECONDS),
+        "PREFECT_EVENTS_EXPIRED_BUCKET_BUFFER": REMEMBER,
     }
     words = ("-m", "prefect", "server", "start", "--host", platform.host, "--port", str(port))
     return Plan("prefect", words, {**environment, **own}, address, f"{address}/health")
