@@ -157,9 +157,12 @@ def copy_sqlite(source: Path, target: Path) -> None:
         StorageError: it is damaged.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
-        old.backup(new)
-        (answer,) = new.execute("pragma quick_check").fetchone()
+    try:
+        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+            old.backup(new)
+            (answer,) = new.execute("pragma quick_check").fetchone()
+    except sqlite3.DatabaseError as error:
+        answer = str(error)
     if answer != "ok":
         raise StorageError(f"The database {source} is damaged: {answer}. Bring back an older backup.")
 

@@ -90,7 +90,7 @@ def revive(workspace: Workspace, say: Say) -> tuple[Platform, tuple[str, ...]]:
     Returns:
         What runs, and the names of what was started.
     """
-    platform = _prepared(workspace)
+    platform = prepared(workspace)
     started: list[str] = []
     planned = plans(workspace, platform)
     for plan in planned:
@@ -161,10 +161,13 @@ def _end_flow_runs(platform: Platform, servers: set[int]) -> None:
     processes.stop([process for process in processes.marked(platform.token) if process.pid not in kept], STOP_SECONDS)
 
 
-def _prepared(workspace: Workspace) -> Platform:
+def prepared(workspace: Workspace) -> Platform:
     """The home's platform with its ports; written down before anything is started, so that nothing can be lost."""
     settings = workspace.profile.platform
     platform = record.load(workspace.home) or record.new()
+    for name in ("prefect", "mlflow"):
+        if platform.process(name) is None:  # its children may hold the port
+            processes.stop(processes.marked(platform.token, name), STOP_SECONDS)
     asked = {"prefect": settings.prefect_port, "mlflow": settings.mlflow_port}
     ports = {name: _port(platform, name, port) for name, port in asked.items() if name != "mlflow" or not external(workspace)}
     changed = [name for name, port in ports.items() if port != platform.ports.get(name)] if platform.services else []
@@ -200,12 +203,11 @@ def _free(port: int) -> bool:
 
 
 def _start(workspace: Workspace, platform: Platform, plan: Plan) -> Platform:
-    """Start a service, or find the one that a killed `up` started and could not write down."""
-    lost = [process for process in processes.marked(platform.token) if processes.runs(process, plan.words)]
+    """Start a service; one that a killed `up` started and could not write down makes room first, its flow runs go on."""
+    processes.stop([one for one in processes.marked(platform.token, plan.name) if processes.runs(one, plan.words)], STOP_SECONDS)
     (workspace.home / "prefect").mkdir(exist_ok=True)
     (workspace.home / "mlflow").mkdir(exist_ok=True)
-    log = log_of(workspace.home, plan.name)
-    process = lost[0] if lost else processes.start(plan.command, plan.environment, log, workspace.home)
+    process = processes.start(plan.command, plan.environment, log_of(workspace.home, plan.name), workspace.home)
     return record.with_service(platform, plan.name, process, plan.words, plan.address)
 
 

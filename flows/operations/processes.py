@@ -16,6 +16,8 @@ from pathlib import Path
 import psutil
 
 TOKEN = "LUCIDFLUX_PLATFORM"  # noqa: S105 (the name of a variable)
+SERVICE = "LUCIDFLUX_SERVICE"
+"""In the environment too: which service a process belongs to."""
 LOG_BYTES = 50_000_000
 """A longer log is put aside, once, when its service starts again."""
 
@@ -45,15 +47,17 @@ def start(command: Sequence[str], environment: Mapping[str, str], log: Path, fol
     return psutil.Process(started.pid)
 
 
-def marked(token: str) -> list[psutil.Process]:
-    """Every living process that carries a token, but not the one that asks."""
-    return [process for process in psutil.process_iter() if process.pid != os.getpid() and carries(process, token)]
+def marked(token: str, service: str = "") -> list[psutil.Process]:
+    """Every living process that carries a token, of one service or all, but not the one that asks."""
+    return [process for process in psutil.process_iter() if process.pid != os.getpid() and carries(process, token, service)]
 
 
-def carries(process: psutil.Process, token: str) -> bool:
-    """Whether a process lives and was started with a token."""
+def carries(process: psutil.Process, token: str, service: str = "") -> bool:
+    """Whether a process lives and was started with a token, for a service where one is named."""
     with suppress(psutil.Error, OSError):
-        return bool(process.status() != psutil.STATUS_ZOMBIE and process.environ().get(TOKEN) == token)
+        if process.status() != psutil.STATUS_ZOMBIE:
+            environment = process.environ()
+            return environment.get(TOKEN) == token and service in ("", environment.get(SERVICE))
     return False
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.errors import SettingsError
-from flows.operations.processes import TOKEN
+from flows.operations.processes import SERVICE, TOKEN
 from flows.operations.record import Platform
 from flows.settings import REPOSITORY
 from flows.workspace import Workspace
@@ -157,6 +157,7 @@ def _prefect(workspace: Workspace, platform: Platform, environment: Mapping[str,
     port = platform.ports["prefect"]
     address = f"http://{_reached(platform.host)}:{port}/api"
     own = {
+        SERVICE: "prefect",
         "PREFECT_API_DATABASE_CONNECTION_URL": databases(workspace)[0],
         "PREFECT_API_DATABASE_TIMEOUT": str(DATABASE_SECONDS),
         "PREFECT_EVENTS_EXPIRED_BUCKET_BUFFER": REMEMBER,
@@ -172,6 +173,7 @@ def _mlflow(workspace: Workspace, platform: Platform, environment: Mapping[str, 
     # artifacts keep addresses that also mean something while no server runs
     root = f"{objects.rstrip('/')}/mlflow" if "://" in objects else (workspace.home / "mlflow" / "artifacts").as_uri()
     own = {
+        SERVICE: "mlflow",
         "MLFLOW_BACKEND_STORE_URI": store,  # not on the command line, which everybody can read
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": root,
         # eight more processes of 180 MB, for language models
@@ -182,8 +184,12 @@ def _mlflow(workspace: Workspace, platform: Platform, environment: Mapping[str, 
 
 
 def _worker(workspace: Workspace, pool: str, prefect: Plan, environment: Mapping[str, str]) -> Plan:
-    own = {"PREFECT_API_URL": prefect.address, "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS)}
     name = f"worker-{pool}"
+    own = {
+        SERVICE: name,
+        "PREFECT_API_URL": prefect.address,
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
+    }
     runs = workspace.profile.platform.runs if pool != "gpu" else gpus()
     words = ("-m", "prefect", "worker", "start", "--pool", pool, "--name", name, "--type", "process", "--limit", str(runs))
     return Plan(name, words, {**environment, **own}, needs=("prefect",))
