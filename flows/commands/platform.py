@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -62,7 +63,9 @@ def logs(
         from flows.operations.status import log
 
         path = log(workspace.home, service)
-    subprocess.run([shutil.which("tail") or "tail", "-n", str(lines), *(["-F"] if follow else []), str(path)], check=False)
+    tail = [shutil.which("tail") or "tail", "-n", str(lines), *(["-F"] if follow else []), str(path)]
+    with suppress(KeyboardInterrupt):
+        subprocess.run(tail, stdout=options.terminal.stdout, check=False)
 
 
 def backup(context: typer.Context, file: Annotated[Path, typer.Argument(help="The result, a .tar or .tar.gz.")]) -> None:

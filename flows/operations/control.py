@@ -13,7 +13,7 @@ from components.errors import SettingsError, WorkerError
 from components.records import Record
 from flows.operations import processes, record
 from flows.operations.record import Platform
-from flows.operations.services import CLIENT_PASSWORD, Plan, external, gpus, log_of, plans, well
+from flows.operations.services import CLIENT_PASSWORD, LOOPBACK, Plan, external, gpus, log_of, plans, well
 from flows.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def up(workspace: Workspace, given: dict[str, Any], say: Say) -> Started:
         planned = plans(workspace, platform)
         with connected(planned[0].address) as client:
             made = _apply(client, workspace, given, planned[0])
+            _pick_up(client, platform, started, say)
     addresses = {plan.name: plan.address for plan in planned if plan.address}
     return Started(started=started, addresses=addresses, deployments=made[0], automations=made[1])
 
@@ -119,7 +120,9 @@ def watch(workspace: Workspace, say: Say) -> None:
                 return
             if any(platform.process(name) is None for name in platform.services):
                 try:
-                    revive(workspace, say)
+                    platform, started = revive(workspace, say)
+                    with connected(platform.services["prefect"].address) as client:
+                        _pick_up(client, platform, started, say)
                 except WorkerError as error:
                     say(str(error))  # tried again at the next look
 
@@ -150,6 +153,15 @@ def connected(address: str) -> Iterator[SyncPrefectClient]:
 
     with SyncPrefectClient(address, auth_string=os.environ.get(CLIENT_PASSWORD)) as client:
         yield client
+
+
+def _pick_up(client: SyncPrefectClient, platform: Platform, started: tuple[str, ...], say: Say) -> None:
+    """See `pickup`; workers of other machines, which only a server that others reach can have, know their own runs."""
+    if "prefect" in started and platform.host in LOOPBACK:
+        from flows.operations.pickup import pick_up
+
+        if again := pick_up(client, platform, started):
+            say(f"started again what was interrupted: {', '.join(again)}")
 
 
 def _end_flow_runs(platform: Platform, servers: set[int]) -> None:

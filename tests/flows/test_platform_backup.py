@@ -141,5 +141,5 @@ def test_a_damaged_database_is_not_backed_up(workspace, tmp_path):
     path = workspace.home / backup.MLFLOW
     path.with_name("mlflow.db-wal").unlink(missing_ok=True)
     path.write_bytes(b"SQLite format 3\0" + b"x" * 5000)
-    with pytest.raises(StorageError, match="mlflow.db"):
+    with pytest.raises(StorageError, match=r"mlflow\.db"):
         backup.backup(workspace, tmp_path / "state.tar")

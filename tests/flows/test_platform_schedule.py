@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -51,7 +52,7 @@ def test_the_times_of_day_exist_once_a_day_in_every_zone():
     wrong = []
     for zone in map(ZoneInfo, sorted(available_timezones())):
         days = [datetime(2026, 1, 1, tzinfo=zone) + timedelta(days=day) for day in range(366)]
-        for day in (one for one, after in zip(days, days[1:], strict=False) if one.utcoffset() != after.utcoffset()):
+        for day in (one for one, after in pairwise(days) if one.utcoffset() != after.utcoffset()):
             for moment in (day.replace(hour=5), day.replace(hour=20)):
                 again = moment.astimezone(UTC).astimezone(zone)
                 if again.hour != moment.hour or moment.utcoffset() != moment.replace(fold=1).utcoffset():
