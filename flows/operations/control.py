@@ -14,6 +14,7 @@ from components.records import Record
 from flows.operations import processes, record
 from flows.operations.record import Platform
 from flows.operations.services import CLIENT_PASSWORD, LOOPBACK, Plan, external, gpus, log_of, plans, well
+from flows.operations.slots import GPU
 from flows.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ LOOK_SECONDS = 0.5
 WATCH_SECONDS = 10.0
 STOP_SECONDS = 40.0
 """A worker ends its flow runs first and gives each of them half a minute."""
-GPU_LIMIT = "gpu"
-"""Global concurrency limit: as many holders as there are GPUs."""
 TAIL_LINES = 15
 
 Say = Callable[[str], None]
@@ -270,6 +269,6 @@ def _apply(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     from flows.operations import automations, deployments
 
-    client.upsert_global_concurrency_limit_by_name(GPU_LIMIT, max(1, gpus()))
+    client.upsert_global_concurrency_limit_by_name(GPU, max(1, gpus()))
     made = deployments.apply(client, workspace, given, plan)
     return tuple(made), tuple(automations.apply(client, made))

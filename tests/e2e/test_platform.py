@@ -4,8 +4,10 @@ import json
 import subprocess
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.operations import automations, processes, record
+from flows.operations.slots import gpu_slot
 from tests.e2e.conftest import make_photos
 from tests.e2e.machine import Machine, until
 
@@ -36,9 +38,6 @@ def test_a_second_up_starts_nothing_and_changes_nothing(machine):
     assert machine.up()["started"] == []
     assert {name: service.pid for name, service in machine.platform.services.items()} == pids
     assert stored_automations(machine) == before
-    with machine.client() as client:
-        limits = client.read_global_concurrency_limits(limit=50)
-    assert "gpu" in {limit.name for limit in limits}
 
 
 def test_status_says_what_runs_and_when_it_runs_next(machine):
@@ -52,6 +51,16 @@ def test_status_says_what_runs_and_when_it_runs_next(machine):
     assert named["restore-batch"]["schedule"] == "0 20 * * * UTC (inactive)"
     assert named["restore-batch"]["next"] == ""
     assert named["promote"]["schedule"] == "on demand"
+
+
+def test_a_gpu_is_held_by_one_at_a_time(machine):
+    def held():
+        with machine.client() as client:
+            return client.read_global_concurrency_limit_by_name("gpu").active_slots
+
+    with temporary_settings({PREFECT_API_URL: machine.platform.services["prefect"].address}), gpu_slot(needed=True):
+        assert held() == 1
+    assert held() == 0
 
 
 def test_a_run_whose_process_is_killed_is_marked_and_started_again_and_a_cancelled_one_leaves_nothing(machine):
