@@ -184,15 +184,27 @@ def register(context: typer.Context, run: Annotated[str, typer.Argument(help="Id
 
 
 @app.command()
-def retrain(context: typer.Context, source: Annotated[list[str], typer.Argument(help="Folder, s3://…, tar:…, urls:…")]) -> None:
+def retrain(
+    context: typer.Context,
+    source: Annotated[list[str], typer.Argument(help="Folder, s3://…, tar:…, urls:…")],
+    only_new_data: Annotated[bool, typer.Option("--only-new-data", help="Do nothing where there are no new pictures.")] = False,
+) -> None:
     """Ingest, curate, synthesize, train, evaluate and register: a new challenger."""
     options: Options = context.obj
     with running(options) as workspace:
         look_first(workspace, source)
         from flows.retrain import retrain as run
 
-        made = run(source, **options.arguments)
-    finish(options, made, f"{made.name}/{made.version} is @{made.alias}.\nNext: lucidflux promote {made.version}")
+        state = run(source, only_new_data=only_new_data, **options.arguments, return_state=True)
+        made = state.result()
+    skipped = f"Did nothing: {state.message}."
+    finish(
+        options,
+        made,
+        skipped
+        if state.name == "Skipped"
+        else f"{made.name}/{made.version} is @{made.alias}.\nNext: lucidflux promote {made.version}",
+    )
 
 
 @app.command()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from components.errors import SettingsError, WorkerError
+from components.errors import WorkerError
 from components.records import Record
-from flows.operations import processes, record
+from flows.operations import ports, processes, record
 from flows.operations.record import Platform
-from flows.operations.services import CLIENT_PASSWORD, LOOPBACK, Plan, external, gpus, log_of, plans, well
+from flows.operations.services import LOOPBACK, Plan, gpus, log_of, password, plans, well
 from flows.operations.slots import GPU
 from flows.workspace import Workspace
 
@@ -90,7 +88,7 @@ def revive(workspace: Workspace, say: Say) -> tuple[Platform, tuple[str, ...]]:
     Returns:
         What runs, and the names of what was started.
     """
-    platform = prepared(workspace)
+    platform = ports.prepared(workspace)
     started: list[str] = []
     planned = plans(workspace, platform)
     for plan in planned:
@@ -135,11 +133,11 @@ def down(workspace: Workspace) -> Stopped:
             return Stopped(services=(), processes=0)
         alive = {name: process for name in platform.services if (process := platform.process(name))}
         before = len(processes.marked(platform.token))
-        workers = [process for name, process in alive.items() if name.startswith("worker")]
-        processes.stop(workers, STOP_SECONDS)
-        servers = {process.pid for process in alive.values()}
-        _end_flow_runs(platform, servers)
-        processes.stop([process for name, process in alive.items() if not name.startswith("worker")], STOP_SECONDS)
+        workers = [name for name in platform.services if name.startswith("worker")]
+        processes.stop([alive[name] for name in workers if name in alive], STOP_SECONDS)
+        for name in workers:  # flow runs, also of a worker that was killed
+            processes.stop(processes.marked(platform.token, name), STOP_SECONDS)
+        processes.stop([process for name, process in alive.items() if name not in workers], STOP_SECONDS)
         processes.stop(processes.marked(platform.token), STOP_SECONDS)
         record.save(home, platform.model_copy(update={"services": {}}))
     return Stopped(services=tuple(alive), processes=before)
@@ -150,7 +148,7 @@ def connected(address: str) -> Iterator[SyncPrefectClient]:
     """Open a client of a Prefect server, whatever the environment says."""
     from prefect.client.orchestration import SyncPrefectClient
 
-    with SyncPrefectClient(address, auth_string=os.environ.get(CLIENT_PASSWORD)) as client:
+    with SyncPrefectClient(address, auth_string=password()) as client:
         yield client
 
 
@@ -161,56 +159,6 @@ def _pick_up(client: SyncPrefectClient, platform: Platform, started: tuple[str, 
 
         if again := pick_up(client, platform, started):
             say(f"started again what was interrupted: {', '.join(again)}")
-
-
-def _end_flow_runs(platform: Platform, servers: set[int]) -> None:
-    """End what workers left, for example one that was killed; children of servers are left to them."""
-    kept = set(servers)
-    for process in processes.marked(platform.token):
-        if any(parent.pid in servers for parent in process.parents()):
-            kept.add(process.pid)
-    processes.stop([process for process in processes.marked(platform.token) if process.pid not in kept], STOP_SECONDS)
-
-
-def prepared(workspace: Workspace) -> Platform:
-    """The home's platform with its ports; written down before anything is started, so that nothing can be lost."""
-    settings = workspace.profile.platform
-    platform = record.load(workspace.home) or record.new()
-    for name in ("prefect", "mlflow"):
-        if platform.process(name) is None:  # its children may hold the port
-            processes.stop(processes.marked(platform.token, name), STOP_SECONDS)
-    asked = {"prefect": settings.prefect_port, "mlflow": settings.mlflow_port}
-    ports = {name: _port(platform, name, port) for name, port in asked.items() if name != "mlflow" or not external(workspace)}
-    changed = [name for name, port in ports.items() if port != platform.ports.get(name)] if platform.services else []
-    moved = [name for name in changed if platform.process(name)]
-    if moved or (platform.process("prefect") and platform.host != settings.host):
-        raise SettingsError("Expected the address that the servers run at already. To change it: lucidflux down, then up.")
-    return record.save(workspace.home, platform.model_copy(update={"ports": ports, "host": settings.host}))
-
-
-def _port(platform: Platform, name: str, asked: int) -> int:
-    """The port that was asked for, or the one of last time, or a free one."""
-    before = platform.ports.get(name, 0)
-    if platform.process(name) is not None:
-        return asked or before
-    if asked and not _free(asked):
-        raise SettingsError(f"Expected a free port as platform.{name}_port, {asked} is in use. 0 takes any free one.")
-    if asked or (before and _free(before)):
-        return asked or before
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
 
 
 def _start(workspace: Workspace, platform: Platform, plan: Plan) -> Platform:

@@ -65,8 +65,12 @@ def plans(workspace: Workspace, platform: Platform) -> list[Plan]:
     environment = _environment(workspace, platform)
     prefect = _prefect(workspace, platform, environment)
     mlflow = [] if external(workspace) else [_mlflow(workspace, platform, environment)]
-    tracked = {"MLFLOW_TRACKING_URI": mlflow[0].address} if mlflow else {}
-    return [prefect, *mlflow, *(_worker(workspace, pool, prefect, environment | tracked) for pool in pools())]
+    return [prefect, *mlflow, *(_worker(workspace, pool, prefect, environment) for pool in pools())]
+
+
+def password() -> str | None:
+    """USER:PASSWORD of the Prefect server; None where it asks for none."""
+    return os.environ.get(CLIENT_PASSWORD) or os.environ.get(PREFECT_PASSWORD) or None
 
 
 def pools() -> tuple[str, ...]:
@@ -131,10 +135,10 @@ def _environment(workspace: Workspace, platform: Platform) -> dict[str, str]:
     kept = {name: text for name, text in os.environ.items() if not name.startswith("PREFECT_") or name.endswith("AUTH_STRING")}
     home = workspace.home
     path = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
-    password = os.environ.get(PREFECT_PASSWORD)
+    secret = password()
     return (
         kept
-        | ({CLIENT_PASSWORD: password} if password else {})
+        | ({CLIENT_PASSWORD: secret} if secret else {})
         | {
             TOKEN: platform.token,
             "LUCIDFLUX_HOME": str(home),

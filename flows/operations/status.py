@@ -7,26 +7,20 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from components.errors import lookup
 from components.records import Record
 from flows.layout import columns, when
-from flows.operations import record
+from flows.operations import history, record
 from flows.operations.control import connected
+from flows.operations.history import DeploymentStatus, RunStatus
 from flows.operations.services import ANSWER_SECONDS
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.objects import FlowRun
 
-RUNS = 8
-"""Newest flow runs that are shown."""
-RECENT = timedelta(days=1)
-MANY = 200
-"""Runs of a day that are looked at."""
 FREE_GIB = 5
 """Less room than this is an alarm."""
 
@@ -49,28 +43,6 @@ class ServiceStatus(Record):
     address: str
     since: str
     version: str
-
-
-class DeploymentStatus(Record):
-    """One deployment."""
-
-    deployment: str
-    pool: str
-    schedule: str
-    """Cron and zone of each schedule, or `on demand`."""
-    next: str
-    """When it runs next; empty when nothing is planned."""
-
-
-class RunStatus(Record):
-    """One flow run."""
-
-    name: str
-    flow: str
-    state: str
-    began: str
-    seconds: float
-    message: str
 
 
 class Alarm(Record):
@@ -116,7 +88,7 @@ def look(home: Path) -> Status:
     if state.get("prefect") != "running":
         return Status(services=services, alarms=tuple(alarms))
     with connected(platform.services["prefect"].address) as client:
-        deployments, runs = tuple(_deployments(client)), tuple(_runs(client))
+        deployments, runs = tuple(history.deployments(client)), tuple(history.runs(client))
         alarms.extend(_worries(client))
     return Status(services=services, deployments=deployments, runs=runs, alarms=tuple(alarms))
 
@@ -153,104 +125,15 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _deployments(client: SyncPrefectClient) -> Iterator[DeploymentStatus]:
-    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
-    from prefect.client.schemas.sorting import FlowRunSort
-
-    for deployment in sorted(client.read_deployments(), key=lambda one: one.name):
-        planned = client.read_flow_runs(
-            deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[deployment.name])),
-            flow_run_filter=_in_states("SCHEDULED"),
-            sort=FlowRunSort.NEXT_SCHEDULED_START_TIME_ASC,
-            limit=1,
-        )
-        schedules = [
-            f"{getattr(one.schedule, 'cron', '?')} {getattr(one.schedule, 'timezone', '')}{'' if one.active else ' (inactive)'}"
-            for one in deployment.schedules
-        ]
-        yield DeploymentStatus(
-            deployment=deployment.name,
-            pool=deployment.work_pool_name or "",
-            schedule=", ".join(schedules) or "on demand",
-            next=_moment(planned[0].next_scheduled_start_time) if planned else "",
-        )
-
-
-def _runs(client: SyncPrefectClient) -> Iterator[RunStatus]:
-    from prefect.client.schemas.sorting import FlowRunSort
-
-    flows: dict[Any, str] = {}
-    for run in client.read_flow_runs(flow_run_filter=_own(), sort=FlowRunSort.START_TIME_DESC, limit=RUNS):
-        if run.flow_id not in flows:
-            flows[run.flow_id] = client.read_flow(run.flow_id).name
-        message = (run.state.message or "") if run.state else ""
-        yield RunStatus(
-            name=run.name,
-            flow=flows[run.flow_id],
-            state=run.state_name or "",
-            began=_moment(run.start_time),
-            seconds=round(run.total_run_time.total_seconds(), 1),
-            message=message.splitlines()[0][:100] if message else "",
-        )
-
-
 def _worries(client: SyncPrefectClient) -> Iterator[Alarm]:
     from flows.operations.automations import RESTART
 
-    if late := client.read_flow_runs(flow_run_filter=_in_states(names=["Late"]), limit=RUNS):
-        yield _alarm("runs-late", f"{_names(late)} should have begun")
-    if ended := _badly(client):
-        yield _alarm("runs-failed", f"{_names(ended)} ended badly within a day")
+    if late := history.late(client):
+        yield _alarm("runs-late", f"{history.names(late)} should have begun")
+    if ended := history.badly(client):
+        yield _alarm("runs-failed", f"{history.names(ended)} ended badly within a day")
     if any(not automation.enabled for automation in client.read_automations_by_name(RESTART)):
         yield _alarm("restarts-paused", "crashed runs are not started again")
-
-
-def _badly(client: SyncPrefectClient) -> list[FlowRun]:
-    """Runs of the last day that failed or crashed; not those that were started again and did not end badly then."""
-    from prefect.client.schemas.sorting import FlowRunSort
-
-    recent = client.read_flow_runs(
-        flow_run_filter=_own(since=datetime.now(UTC) - RECENT), sort=FlowRunSort.START_TIME_DESC, limit=MANY
-    )
-    settled: list[tuple[Any, Any]] = []
-    found: list[FlowRun] = []
-    for run in recent:
-        job = (run.deployment_id, run.parameters)
-        if run.state is None or not (run.state.is_failed() or run.state.is_crashed()):
-            settled.append(job)
-        elif job not in settled or run.deployment_id is None:
-            found.append(run)
-    return found[:RUNS]
-
-
-def _in_states(*types: str, names: list[str] | None = None) -> Any:
-    """Filter runs by type or name of their state."""
-    from prefect.client.schemas import filters, objects
-
-    state = filters.FlowRunFilterState(
-        type=filters.FlowRunFilterStateType(any_=[objects.StateType(one) for one in types]) if types else None,
-        name=filters.FlowRunFilterStateName(any_=names) if names else None,
-    )
-    return filters.FlowRunFilter(state=state)
-
-
-def _own(since: datetime | None = None) -> Any:
-    """Filter runs that have begun, after a moment, and are not part of another run."""
-    from prefect.client.schemas import filters
-
-    began: dict[str, Any] = {"after_": since} if since else {"is_null_": False}
-    return filters.FlowRunFilter(
-        parent_task_run_id=filters.FlowRunFilterParentTaskRunId(is_null_=True),
-        start_time=filters.FlowRunFilterStartTime(**began),
-    )
-
-
-def _names(runs: list[FlowRun]) -> str:
-    return ", ".join(run.name for run in runs)
-
-
-def _moment(moment: datetime | None) -> str:
-    return when(moment.timestamp()) if moment else ""
 
 
 def _alarm(name: str, said: str) -> Alarm:

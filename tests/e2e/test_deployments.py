@@ -58,6 +58,8 @@ def test_without_new_pictures_nothing_is_trained_and_nobody_is_judged(machine, r
     assert state.name == "Skipped"
     assert "lucidflux/1" in state.message
     assert len(machine.runs("promote")) == before
+    by_hand = machine.told("retrain", "packaged:", "--only-new-data")
+    assert (by_hand["name"], by_hand["version"]) == ("lucidflux", 1)
 
 
 def test_what_the_server_registered_is_there_without_it(machine, retrained, tmp_path):

@@ -22,7 +22,7 @@ SURFACE = {
     "ledger show": [],
     "ledger verify": [],
     "rollback": ["--reason"],
-    "retrain": ["source"],
+    "retrain": ["source", "--only-new-data"],
     "restore": ["inputs", "--out", "--model", "--force"],
     "convert": ["sources", "--out", "--to", "--config", "--force"],
     "why": ["image"],

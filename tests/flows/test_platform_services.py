@@ -5,7 +5,8 @@ import socket
 import pytest
 
 from components.errors import SettingsError, StorageError, UnknownName
-from flows.operations import control, record, services, status
+from flows.operations import automations, ports, record, services, status
+from flows.settings import REPOSITORY
 from flows.workspace import open_workspace
 
 
@@ -14,7 +15,7 @@ def opened(tmp_path, *overrides):
 
 
 def planned(workspace):
-    return {plan.name: plan for plan in services.plans(workspace, control.prepared(workspace))}
+    return {plan.name: plan for plan in services.plans(workspace, ports.prepared(workspace))}
 
 
 def test_servers_listen_on_loopback(tmp_path):
@@ -37,18 +38,18 @@ def test_a_host_that_others_reach_needs_a_password(tmp_path, monkeypatch):
 
 
 def test_ports_are_chosen_once_and_kept(tmp_path):
-    first = control.prepared(opened(tmp_path)).ports
+    first = ports.prepared(opened(tmp_path)).ports
     assert len(set(first.values())) == 2
-    assert control.prepared(opened(tmp_path)).ports == first
+    assert ports.prepared(opened(tmp_path)).ports == first
     assert record.load(tmp_path).ports == first
 
 
 def test_a_port_that_a_stranger_took_is_replaced(tmp_path):
-    first = control.prepared(opened(tmp_path)).ports
+    first = ports.prepared(opened(tmp_path)).ports
     with socket.socket() as stranger:
         stranger.bind(("127.0.0.1", first["prefect"]))
         stranger.listen()
-        second = control.prepared(opened(tmp_path)).ports
+        second = ports.prepared(opened(tmp_path)).ports
     assert second["prefect"] != first["prefect"]
     assert second["mlflow"] == first["mlflow"]
 
@@ -58,7 +59,7 @@ def test_a_port_that_was_asked_for_and_is_taken_is_a_sentence(tmp_path):
         stranger.bind(("127.0.0.1", 0))
         stranger.listen()
         with pytest.raises(SettingsError, match="in use"):
-            control.prepared(opened(tmp_path, f"platform.prefect_port={stranger.getsockname()[1]}"))
+            ports.prepared(opened(tmp_path, f"platform.prefect_port={stranger.getsockname()[1]}"))
 
 
 def test_two_settings_take_everything_to_postgresql_and_s3(tmp_path):
@@ -114,3 +115,10 @@ def test_a_broken_record_is_a_sentence(tmp_path, lucidflux, home):
 def test_an_unknown_log_is_a_sentence(tmp_path):
     with pytest.raises(UnknownName):
         status.log(tmp_path, "prefect")
+
+
+def test_the_runbook_says_what_each_alarm_and_automation_means():
+    page = (REPOSITORY / "docs" / "operations.md").read_text()
+    assert [alarm for alarm in status.ALARMS if f"| `{alarm}` |" not in page] == []
+    named = (automations.DEAD, automations.STUCK, automations.RESTART, automations.STORM, automations.JUDGE)
+    assert [name for name in named if f"| {name.removeprefix('lucidflux: ')} |" not in page] == []
