@@ -25,9 +25,11 @@ def degraded_photos(folder, count):
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory):
     made = Machine(tmp_path_factory.mktemp("deployments") / "home", SMALL)
-    made.up()
-    yield made
-    made.verb("down")
+    try:
+        made.up()
+        yield made
+    finally:
+        made.verb("down")
     assert made.marked() == []
 
 

@@ -19,10 +19,11 @@ def machine(tmp_path_factory):
     home = tmp_path_factory.mktemp("platform") / "home"
     photos = make_photos(tmp_path_factory.mktemp("sources") / "photos", 60)
     made = Machine(home, {"train.steps": "2000", "platform.retrain_sources": json.dumps([str(photos)])})
-    started = made.up()
-    assert started["started"] == ["prefect", "mlflow", "worker-cpu"]
-    yield made
-    made.verb("down")
+    try:
+        assert made.up()["started"] == ["prefect", "mlflow", "worker-cpu"]
+        yield made
+    finally:
+        made.verb("down")
     assert made.marked() == []
 
 
