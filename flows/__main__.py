@@ -197,14 +197,8 @@ def retrain(
 
         state = run(source, only_new_data=only_new_data, **options.arguments, return_state=True)
         made = state.result()
-    skipped = f"Did nothing: {state.message}."
-    finish(
-        options,
-        made,
-        skipped
-        if state.name == "Skipped"
-        else f"{made.name}/{made.version} is @{made.alias}.\nNext: lucidflux promote {made.version}",
-    )
+    done = f"{made.name}/{made.version} is @{made.alias}.\nNext: lucidflux promote {made.version}"
+    finish(options, made, f"Did nothing: {state.message}." if state.name == "Skipped" else done)
 
 
 @app.command()
