@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import ablate, benchmark, captions, dataset, evaluation, pair, pretrain, promotion, weights
+from flows.commands import ablate, benchmark, captions, dataset, evaluation, pair, platform, pretrain, promotion, weights
 from flows.commands.session import Options, finish, look_first, running
 from flows.terminal import Terminal
 
@@ -37,6 +37,12 @@ app.command()(pair.pair)
 app.command()(ablate.ablate)
 app.command()(captions.audit_captions)
 app.command()(pretrain.pretrain)
+app.command()(platform.up)
+app.command()(platform.down)
+app.command()(platform.status)
+app.command()(platform.logs)
+app.command()(platform.backup)
+app.command()(platform.restore_state)
 
 
 class Layout(StrEnum):
@@ -164,15 +170,21 @@ def register(context: typer.Context, run: Annotated[str, typer.Argument(help="Id
 
 
 @app.command()
-def retrain(context: typer.Context, source: Annotated[list[str], typer.Argument(help="Folder, s3://…, tar:…, urls:…")]) -> None:
+def retrain(
+    context: typer.Context,
+    source: Annotated[list[str], typer.Argument(help="Folder, s3://…, tar:…, urls:…")],
+    only_new_data: Annotated[bool, typer.Option("--only-new-data", help="Do nothing where there are no new pictures.")] = False,
+) -> None:
     """Ingest, curate, synthesize, train, evaluate and register: a new challenger."""
     options: Options = context.obj
     with running(options) as workspace:
         look_first(workspace, source)
         from flows.retrain import retrain as run
 
-        made = run(source, **options.arguments)
-    finish(options, made, f"{made.name}/{made.version} is @{made.alias}.\nNext: lucidflux promote {made.version}")
+        state = run(source, only_new_data=only_new_data, **options.arguments, return_state=True)
+        made = state.result()
+    done = f"{made.name}/{made.version} is @{made.alias}.\nNext: lucidflux promote {made.version}"
+    finish(options, made, f"Did nothing: {state.message}." if state.name == "Skipped" else done)
 
 
 @app.command()

@@ -7,11 +7,14 @@ import logging
 import os
 from pathlib import Path
 
+from flows.operations import record
+
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "GX_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "DVC_NO_ANALYTICS": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -33,9 +36,12 @@ def prepare(home: Path) -> None:
     """Keep Prefect's state inside the home and every library silent; what the user set stays.
 
     Args:
-        home: state folder. With PREFECT_API_URL set, runs are recorded on that server instead.
+        home: state folder. With PREFECT_API_URL set, or with servers that `lucidflux up` started for this home, runs are
+            recorded there instead.
     """
     os.environ["LUCIDFLUX_HOME"] = str(home)
+    if running := record.address(home, "prefect"):
+        os.environ.setdefault("PREFECT_API_URL", running)
     inside = {
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_LOCAL_STORAGE_PATH": str(home / "prefect" / "results"),

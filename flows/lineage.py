@@ -30,6 +30,19 @@ def find_run(workspace: Workspace, model: str) -> TrainRun:
         raise RegistryError(f"Expected run:ID, NAME@alias or NAME/version, got '{model}'. {error}") from error
 
 
+def newest_version(workspace: Workspace) -> ModelVersion | None:
+    """The version that was registered last; None when there is none."""
+    return workspace.tracker.newest(workspace.profile.registry.model)
+
+
+def dataset_of(workspace: Workspace, version: ModelVersion) -> str:
+    """Hash of the image manifest that a version was made from; empty when its run was not trained in this home."""
+    try:
+        return find_run(workspace, version.run_id).pairs.curation.dataset.manifest.sha256
+    except RegistryError:
+        return ""
+
+
 def find_report(workspace: Workspace, run: TrainRun) -> EvalReport:
     """Take the evaluation of a run's checkpoint.
 

@@ -27,6 +27,7 @@ from components.register.settings import PromoteSettings, RegisterSettings
 from components.restore.settings import RestoreSettings
 from components.synthesize.settings import SynthesizeSettings
 from components.train.settings import TrainSettings
+from flows.operations.settings import PlatformSettings
 
 PROFILES = Path(__file__).parent / "profiles"
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -72,6 +73,7 @@ class Profile(Settings):
     base: str = "models/tiny"
     """Folder of the frozen parts, relative to the repository or absolute."""
     backend: BackendSettings = BackendSettings()
+    platform: PlatformSettings = PlatformSettings()
     ingest: IngestSettings = IngestSettings()
     curate: CurateSettings = CurateSettings()
     synthesize: SynthesizeSettings = SynthesizeSettings()

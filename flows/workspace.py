@@ -102,12 +102,14 @@ class Workspace:
 
     @cached_property
     def tracker(self) -> Tracker:
-        """MLflow runs and registry."""
+        """MLflow runs and registry: of the setting, else of the server that runs for this home, else a file inside it."""
         from components.backends.tracking import Tracker
+        from flows.operations import record
 
         folder = self.home / "mlflow"
         folder.mkdir(parents=True, exist_ok=True)
-        uri = self.profile.backend.mlflow or f"sqlite:///{folder / 'mlflow.db'}"
+        running = record.address(self.home, "mlflow")
+        uri = self.profile.backend.mlflow or running or f"sqlite:///{folder / 'mlflow.db'}"
         return Tracker(uri, artifact_root=folder / "artifacts", experiment="lucidflux")
 
     @cached_property

@@ -156,6 +156,12 @@ class Registry:
             raise RegistryError(f"There is no {model} in the registry at {self.uri}. Known: {self._known(form['name'])}.")
         return found
 
+    def newest(self, name: str) -> ModelVersion | None:
+        """Give the version that was registered last; None when there is none."""
+        with self.asking(f"list versions of {name}"):
+            found = self.client.search_model_versions(f"name = '{name}'", max_results=1, order_by=["version_number DESC"])
+            return _record(self.client.get_model_version(name, found[0].version), "") if found else None
+
     def _known(self, name: str) -> str:
         with self.asking("list model versions"):
             models = self.client.search_registered_models(f"name = '{name}'")

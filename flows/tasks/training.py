@@ -7,6 +7,7 @@ from typing import Any
 from prefect import task
 
 from components.records import Curation, EvalReport, PairSet, TrainRun, content_hash
+from flows.operations.slots import gpu_slot
 from flows.progress import progress
 from flows.tasks.caching import KEEP, RETRY, key
 from flows.workspace import Workspace
@@ -32,7 +33,7 @@ def train_adapter(workspace: Workspace, pairs: PairSet) -> TrainRun:
 
     profile, curated = workspace.profile, pairs.curation.manifest
     validation = Validation(held_out=curated, sampler=profile.sampler, weights=str(workspace.weights_folder))
-    with tracked_training(workspace, pairs) as (run_id, on_event):
+    with gpu_slot(), tracked_training(workspace, pairs) as (run_id, on_event):
         outcome = train(
             workspace.store,
             pairs.manifest,

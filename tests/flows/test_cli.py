@@ -22,7 +22,7 @@ SURFACE = {
     "ledger show": [],
     "ledger verify": [],
     "rollback": ["--reason"],
-    "retrain": ["source"],
+    "retrain": ["source", "--only-new-data"],
     "restore": ["inputs", "--out", "--model", "--force"],
     "convert": ["sources", "--out", "--to", "--config", "--force"],
     "why": ["image"],
@@ -42,6 +42,12 @@ SURFACE = {
     "weights import": ["name", "path"],
     "weights encode-prompt": ["--out", "--prompt"],
     "doctor": [],
+    "up": ["--watch"],
+    "down": [],
+    "status": [],
+    "logs": ["service", "-f", "--lines"],
+    "backup": ["file"],
+    "restore-state": ["file", "--force"],
 }
 
 
