@@ -26,9 +26,10 @@ _LONGEST_BYTES = 4 << 20
 """Longer packets are not carried."""
 _TIFF_TAG = 700
 _ALPHA_FLAG, _XMP_FLAG = 0x10, 0x04
+_RDF = '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"></rdf:RDF>'
 _EMPTY = (
-    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
-    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+    f'<x:xmpmeta xmlns:x="adobe:ns:meta/">{_RDF}</x:xmpmeta><?xpacket end="w"?>'
 )
 _ORIENTATION = re.compile(r"(<(?P<n>[\w.-]+):Orientation\s*>|[\w.-]+:Orientation\s*=\s*[\"'])\s*[1-8]\s*")
 
@@ -59,6 +60,7 @@ def marked(packet: bytes) -> bytes:
         name = f"{re.escape(prefix)}:DigitalSourceType"
         text = re.sub(rf"\s+{name}\s*=\s*(\"[^\"]*\"|'[^']*')", "", text)
         text = re.sub(rf"<{name}\b[^>]*/>|<{name}\b[^>]*[^/>]?>.*?</{name}\s*>", "", text, flags=re.DOTALL)
+    text = _with_room(text)
     end = list(re.finditer(r"</(?P<rdf>[\w.-]+):RDF\s*>", text))
     if not end:
         return marked(_EMPTY.encode())
@@ -68,6 +70,14 @@ def marked(packet: bytes) -> bytes:
         f'Iptc4xmpExt:DigitalSourceType="{EDITED_BY_MODEL}"/>'
     )
     return f"{text[: end[-1].start()]}{said}{text[end[-1].start() :]}".encode()
+
+
+def _with_room(text: str) -> str:
+    """The same packet with an element for descriptions, where only the one around it is there."""
+    text = re.sub(r"<([\w.-]+:(?:RDF|xmpmeta|xapmeta))\b([^>]*)/>", r"<\1\2></\1>", text)
+    if re.search(r"</[\w.-]+:RDF\s*>", text):
+        return text
+    return re.sub(r"(</[\w.-]+:(?:xmpmeta|xapmeta)\s*>)", lambda match: f"{_RDF}{match.group(1)}", text)
 
 
 def embed(encoded: bytes, packet: bytes) -> bytes:
