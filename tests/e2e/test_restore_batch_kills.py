@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -94,7 +95,7 @@ def check(record, out, undisturbed, kills):
     assert record["restored"] + record["reused"] == PICTURES + 1
     assert record["reused"] <= kills * SHARD
     assert not list(out.rglob("*.partial"))
-    with open(record["sidecar"]) as file:
+    with Path(record["sidecar"]).open() as file:
         rows = [json.loads(line) for line in file]
     assert len({row["input"] for row in rows}) == len(rows) == PICTURES + 2
     assert all(bool(row.get("output")) != bool(row.get("reason")) for row in rows)

@@ -1,10 +1,11 @@
-"""What 50 real files carry, field by field, before and after a restoration. Fields are read by Pillow and OpenCV from the files."""
+"""What 50 real files carry, field by field, before and after a restoration; read from the files by Pillow and OpenCV."""
 
 from __future__ import annotations
 
 import io
 import json
 import warnings
+from pathlib import Path
 from xml.etree import ElementTree
 
 import cv2
@@ -60,7 +61,7 @@ def pairs(test_data, tmp_path_factory):
     model = Model("m/1", load("tiny").base_folder, None, SamplerSettings(steps=1, start=0.2, shift="none"))
     places = {"output": f"{folder}/out", "state": f"sqlite:///{folder}/state.db", "objects": f"{folder}/objects"}
     made = restore([f"{folder}/in"], Batch(model=model, settings=RestoreSettings(workers=1), **places))
-    with open(made.sidecar) as file:
+    with Path(made.sidecar).open() as file:
         rows = [json.loads(line) for line in file]
     assert made.failed == 0, [row for row in rows if row["verdict"] == "failed"]
     found = [(row["origin"], folder / "in" / row["origin"], folder / "out" / row["output"]) for row in rows]
