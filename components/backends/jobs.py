@@ -137,7 +137,7 @@ class Left(NamedTuple):
     done: int
     done_items: int
     deaths: int
-    """Workers that died over a shard, as far as it was taken again."""
+    """Workers that died at an item of a shard that is not done, as far as they had said where they are."""
 
 
 class Jobs:
@@ -281,14 +281,15 @@ class Jobs:
     def left(self, job: str) -> Left:
         """Count shards by state."""
         live = (_SHARDS.c.state == "leased") & (_SHARDS.c.expires >= self._now)
-        sums = (func.count(), func.sum(_SHARDS.c["items"]), func.sum(_SHARDS.c.deaths))
+        sums = (func.count(), func.sum(_SHARDS.c["items"]))
+        hurt = select(_SHARDS.c.suspects).where(_SHARDS.c.job == job, _SHARDS.c.state != "done", _SHARDS.c.deaths > 0)
         grouped = select(_SHARDS.c.state, live.label("live"), *sums).where(_SHARDS.c.job == job).group_by(_SHARDS.c.state, live)
         with self._asked("count shards"), self._engine.begin() as connection:
             rows = connection.execute(grouped).all()
+            deaths = sum(sum(suspects.values()) for suspects in connection.execute(hurt).scalars())
         done = [row for row in rows if row[0] == "done"]
         leased = sum(row[2] for row in rows if row[1])
         finished = sum(row[2] for row in done)
-        deaths = sum(int(row[4]) for row in rows)
         return Left(sum(row[2] for row in rows) - finished - leased, leased, finished, sum(int(row[3]) for row in done), deaths)
 
     def results(self, job: str) -> list[str]:

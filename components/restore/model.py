@@ -39,6 +39,16 @@ class Model:
         except (OSError, ValueError) as error:
             raise WeightsError(str(error)) from error
 
+    def prove(self, restorer: Restorer) -> Restorer:
+        """Give a loaded restorer back when it is this model.
+
+        Raises:
+            WeightsError: its files were changed since they were named.
+        """
+        if restorer.identity != self.identity:
+            raise WeightsError(f"The files of {self.name} were changed while they were used. Run the same command again.")
+        return restorer
+
     def load(self, *, device: str = "auto", batch: int = 1) -> Restorer:
         """Load the weights; see Restorer.
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from components.restore.finish import Outcome, gather
 from components.restore.inputs import Input, Place, list_inputs
 from components.restore.model import Model
 from components.restore.owner import gone
-from components.restore.plan import make_plan
+from components.restore.plan import Plan, make_plan
 from components.restore.settings import RestoreSettings
 from components.restore.work import Served, Work, serve, serve_alone
 
@@ -85,38 +85,40 @@ def restore(addresses: Sequence[str], batch: Batch, *, progress: Progress = quie
         WorkerError: workers die again and again.
     """
     batch = replace(batch, output=_root(batch.output))
-    jobs, objects = Jobs(batch.state), batch.store
-    inputs = list_inputs(addresses, Place(objects, batch.output))
+    jobs, objects, settings = Jobs(batch.state), batch.store, batch.settings
     plan = make_plan(
-        inputs,
+        list_inputs(addresses, Place(objects, batch.output)),
         objects,
-        kind=batch.settings.format,
-        shard_pictures=batch.settings.shard_pictures,
-        head=_head,
+        kind=settings.format,
+        shard_pictures=settings.shard_pictures,
+        head=partial(_head, cache(open_storage)),
         progress=progress,
     )
-    deciding = batch.settings.deciding() | {"scores": batch.settings.scores, "review": batch.settings.review}
-    asked = content_hash(KIND, plan.digest, batch.model.name, batch.model.identity, deciding, batch.output, batch.force)
-    settings = {
-        "restore": batch.settings.model_dump(mode="json"),
-        "identity": batch.model.identity,
-        "sampler": batch.model.sampler.model_dump(mode="json"),
-        "force": batch.force,
-    }
-    job = Job(
-        id=asked,
-        kind=KIND,
-        inputs=tuple(addresses),
-        output=batch.output,
-        model=batch.model.name,
-        settings=settings,
-        items=plan.pictures,
-        run=batch.run,
-    )
-    job = jobs.record(job, plan.shards)
+    job = jobs.record(_job(addresses, batch, plan), plan.shards)
     if job.state != "open":
         jobs.reopen(job.id)
     return _go_on(job, jobs, batch, progress)
+
+
+def _job(addresses: Sequence[str], batch: Batch, plan: Plan) -> Job:
+    """The record of a batch, named by everything that decides its results and what is said of them."""
+    model, settings = batch.model, batch.settings
+    said = {"scores": settings.scores, "review": settings.review, "force": batch.force}
+    return Job(
+        id=content_hash(KIND, plan.digest, model.name, model.identity, settings.deciding(), said, batch.output),
+        kind=KIND,
+        inputs=tuple(addresses),
+        output=batch.output,
+        model=model.name,
+        settings={
+            "restore": settings.model_dump(mode="json"),
+            "identity": model.identity,
+            "sampler": model.sampler.model_dump(mode="json"),
+            "force": batch.force,
+        },
+        items=plan.pictures,
+        run=batch.run,
+    )
 
 
 def go_on(job: Job, batch: Batch, *, progress: Progress = quiet) -> Restoration:
@@ -148,12 +150,9 @@ def _root(output: str) -> str:
     return output.rstrip("/") if output.startswith("s3://") else LocalStorage(output.removeprefix("file://")).root
 
 
-_opened = cache(open_storage)
-
-
-def _head(item: Input) -> bytes:
+def _head(opened: Callable[[str], Storage], item: Input) -> bytes:
     """First bytes of an input."""
-    if isinstance(store := _opened(item.root), LocalStorage):
+    if isinstance(store := opened(item.root), LocalStorage):
         with (store.folder / item.key).open("rb") as file:
             file.seek(max(0, item.offset))
             return file.read(HEAD_BYTES)
@@ -228,8 +227,8 @@ def _round(job: Job, jobs: Jobs, batch: Batch, left: Left, progress: Progress) -
     devices = _devices(batch.settings.workers, alone=batch.restorer is not None)
     if len(devices) == 1 and not batch.engine:
         counted = _Counter(left.done_items, job.items, progress)
-        restorer = batch.restorer or work.model.load(device=devices[0], batch=batch.settings.batch)
-        return [serve(work, restorer, counted)]
+        load = partial(work.model.load, device=devices[0], batch=batch.settings.batch)
+        return [serve(work, lambda: batch.restorer or load(), counted)]
     _check_reach(batch)
     slots = [replace(work, device=device) for device in devices[: left.open]]
     with _watched(job, jobs, progress):

@@ -56,41 +56,59 @@ class Work:
 
 
 class Served(NamedTuple):
-    """When a worker had its model, and when it was done, in seconds since 1970."""
+    """When a worker began, later by the time that loading its model took, and when it was done; seconds since 1970."""
 
     ready: float
     ended: float
 
 
+class Loading:
+    """The model, loaded when the first picture needs it: looking through results that are there needs none."""
+
+    def __init__(self, load: Callable[[], Restorer]) -> None:
+        """Remember how to load it."""
+        self.load, self.seconds = load, 0.0
+        self._loaded: Restorer | None = None
+
+    def __call__(self) -> Restorer:
+        """Give the model."""
+        if self._loaded is None:
+            began = time.monotonic()
+            self._loaded = self.load()
+            self.seconds = time.monotonic() - began
+        return self._loaded
+
+
 def serve_alone(work: Work) -> Served:
-    """Load the model and take shards; for a process of its own."""
-    return serve(work, work.model.load(device=work.device, batch=work.settings.batch))
+    """Take shards with a model of its own; for a process of its own."""
+    return serve(work, lambda: work.model.load(device=work.device, batch=work.settings.batch))
 
 
-def serve(work: Work, restorer: Restorer, done: Callable[[int], None] = lambda _: None) -> Served:
+def serve(work: Work, load: Callable[[], Restorer], done: Callable[[int], None] = lambda _: None) -> Served:
     """Take shards until none is to be had.
 
     Args:
         work: the job and where things are.
-        restorer: the loaded model.
+        load: gives the model; called once, when it is needed.
         done: called with 1 after each picture.
 
     Raises:
         StorageError: the output or the object store cannot be written; the shard is given back.
     """
-    ready, jobs, objects = time.time(), Jobs(work.state), open_storage(work.objects, cache=work.cache)
+    began, loading = time.time(), Loading(lambda: work.model.prove(load()))
+    jobs, objects = Jobs(work.state), open_storage(work.objects, cache=work.cache)
     results = Results(open_storage(work.output), work.force)
-    desk = Desk(work.model.name, restorer.identity, work.settings, results, cache(open_storage), work.weights)
+    desk = Desk(work.model.name, work.model.identity, work.settings, results, cache(open_storage), work.weights)
     while (lease := jobs.take(work.job, myself(), work.settings.lease_s)) is not None:
         with Held(jobs, lease, work.settings.lease_s) as held:
             rows = []
-            for row in _shard(desk, restorer, held, _planned(objects, lease)):
+            for row in _shard(desk, loading, held, _planned(objects, lease)):
                 rows.append(row)
                 done(1)
         if len(rows) == lease.items and not held.lost:
             key = f"parts/restore/rows/{lease.job[:16]}/{lease.number:06}-{lease.fence}.parquet"
             jobs.commit(lease, manifest.write_part(objects, key, "restored", rows))
-    return Served(ready, time.time())
+    return Served(began + loading.seconds, time.time())
 
 
 def _planned(objects: Storage, lease: Lease) -> list[tuple[int, Input, str]]:
@@ -130,10 +148,12 @@ class Held:
                     return
 
 
-def _shard(desk: Desk, restorer: Restorer, held: Held, planned: list[tuple[int, Input, str]]) -> Iterator[Row]:
+def _shard(desk: Desk, loading: Loading, held: Held, planned: list[tuple[int, Input, str]]) -> Iterator[Row]:
     """Rows of a shard, in order; ends early when the shard is another worker's by now."""
     careful = held.lease.deaths > 0
     window = 0 if careful else desk.settings.ahead
+    if careful:
+        loading()  # a death while loading is no picture's fault
     with ThreadPoolExecutor(max(1, window)) as readers, ThreadPoolExecutor(1) as writers:
 
         def read(one: tuple[int, Input, str]) -> Loaded:
@@ -146,7 +166,7 @@ def _shard(desk: Desk, restorer: Restorer, held: Held, planned: list[tuple[int, 
             return load(item, output, desk)
 
         loaded = ahead(readers, read, _while_held(planned, held), window)
-        made = _restored(desk, restorer, loaded)
+        made = _restored(desk, loading, loaded)
         yield from ahead(
             writers, lambda one: save(one.loaded, one.drawn, desk, reason=one.reason, seconds=one.seconds), made, window
         )
@@ -168,22 +188,22 @@ class _Made(NamedTuple):
     seconds: float = 0.0
 
 
-def _restored(desk: Desk, restorer: Restorer, loaded: Iterable[Loaded]) -> Iterator[_Made]:
+def _restored(desk: Desk, loading: Loading, loaded: Iterable[Loaded]) -> Iterator[_Made]:
     """Restore what is to be restored, neighbours of one size together where settings ask for it."""
     group: list[Loaded] = []
     for one in loaded:
         if group and (one.source is None or len(group) == desk.settings.batch or _size(one) != _size(group[0])):
-            yield from _group(desk, restorer, group)
+            yield from _group(desk, loading(), group)
             group = []
         if one.source is None:
             yield _Made(one)
         else:
             group.append(one)
         if len(group) == desk.settings.batch:
-            yield from _group(desk, restorer, group)
+            yield from _group(desk, loading(), group)
             group = []
     if group:
-        yield from _group(desk, restorer, group)
+        yield from _group(desk, loading(), group)
 
 
 def _size(loaded: Loaded) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from components.backends.storage import LocalStorage, open_storage
 from components.errors import SourceError, WeightsError
 from components.imaging import codec
 from components.restore import picture, run, work
+from components.restore.model import Model
 from components.restore.owner import gone, myself
 from components.restore.run import Batch, go_on, restore
 from components.restore.settings import RestoreSettings
@@ -248,3 +249,22 @@ def test_an_owner_is_gone_when_its_process_ended_and_only_then():
     assert gone(f"{machine}/{pid}/{float(began) - 60}")
     assert gone(f"{machine}/{2**22 + 1}/1.0")
     assert not gone(f"elsewhere/{pid}/{began}")
+
+
+def test_looking_through_results_that_are_there_loads_no_model(photos, batch):
+    restore([str(photos)], batch)
+    model = batch.model
+    unloadable = _Unloadable(model.name, model.base, model.adapter, model.sampler)
+    assert restore([str(photos)], replace(batch, restorer=None, model=unloadable)).reused == 5
+
+
+class _Unloadable(Model):
+    def load(self, **_):
+        raise AssertionError("loaded")
+
+
+def test_a_model_that_kills_every_worker_blames_no_picture(photos, batch, monkeypatch):
+    monkeypatch.setattr(run, "gone", lambda owner: owner == "dead")
+    for _ in range(4):
+        killed_while(monkeypatch, batch, photos, work.Loading, "__call__", lambda _: True)
+    assert restore([str(photos)], batch).failed == 0
