@@ -12,76 +12,18 @@ from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
-from sqlalchemy import (
-    JSON,
-    Column,
-    Float,
-    ForeignKey,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    create_engine,
-    event,
-    func,
-    insert,
-    literal_column,
-    make_url,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy import Float, func, insert, literal_column, or_, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from components.backends.job_tables import JOBS, NOWHERE, SECONDS, SHARDS, open_engine
 from components.backends.state import now
 from components.errors import RegistryError, suggest
 from components.records import Record
 
 JobState = Literal["open", "finished", "failed"]
 
-BUSY_S = 60
-"""How long SQLite waits for another process's transaction."""
 ROWS_AT_ONCE = 500
 """Shards of one insert."""
-_SECONDS = {"sqlite": "(julianday('now') - 2440587.5) * 86400.0", "postgresql": "extract(epoch from clock_timestamp())"}
-"""Seconds since 1970 by the database's clock."""
-
-_METADATA = MetaData()
-_JOBS = Table(
-    "jobs",
-    _METADATA,
-    Column("id", String(64), primary_key=True),
-    Column("kind", String(40), nullable=False),
-    Column("inputs", JSON, nullable=False),
-    Column("output", Text, nullable=False),
-    Column("model", Text, nullable=False),
-    Column("settings", JSON, nullable=False),
-    Column("items", Integer, nullable=False),
-    Column("state", String(20), nullable=False),
-    Column("counts", JSON, nullable=False),
-    Column("run", String(200), nullable=False, index=True),
-    Column("created", String(40), nullable=False),
-    Column("updated", String(40), nullable=False),
-)
-_SHARDS = Table(
-    "job_shards",
-    _METADATA,
-    Column("job", String(64), ForeignKey("jobs.id"), primary_key=True),
-    Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("plan", Text, nullable=False),
-    Column("items", Integer, nullable=False),
-    Column("state", String(20), nullable=False, index=True),
-    Column("owner", String(200), nullable=False),
-    Column("expires", Float, nullable=False),
-    Column("fence", Integer, nullable=False),
-    Column("deaths", Integer, nullable=False),
-    Column("at", Integer, nullable=False),
-    Column("suspects", JSON, nullable=False),
-    Column("result", Text, nullable=False),
-)
-_NOWHERE = -1
 
 
 class Job(Record):
@@ -153,22 +95,8 @@ class Jobs:
             RegistryError: the database cannot be reached, or is of another kind.
         """
         self.url = url
-        try:
-            kind = make_url(url).get_backend_name()
-            if kind not in _SECONDS:
-                raise RegistryError(f"Expected SQLite or PostgreSQL as backend.state, got {kind}: shards cannot be leased there.")
-            self._engine = _engine(url, kind)
-            self._now: Any = literal_column(_SECONDS[kind], Float)
-            with self._engine.begin() as connection:
-                _METADATA.create_all(connection)
-        except ImportError as error:
-            raise RegistryError(
-                f"The state database needs a driver that is not installed: {error}. Install it beside lucidflux."
-            ) from error
-        except SQLAlchemyError as error:
-            raise RegistryError(
-                f"Cannot open the state database: {type(error).__name__}. Check backend.state and that the server runs."
-            ) from error
+        self._engine = open_engine(url)
+        self._now: Any = literal_column(SECONDS[self._engine.dialect.name], Float)
 
     def record(self, job: Job, shards: Sequence[Shard]) -> Job:
         """Write down a new job; of one that is known already, only the run changes.
@@ -181,10 +109,10 @@ class Jobs:
         with self._asked("record a job"):
             try:
                 with self._engine.begin() as connection:
-                    connection.execute(insert(_JOBS).values(**given))
+                    connection.execute(insert(JOBS).values(**given))
                     rows = [_open(job.id, number, shard) for number, shard in enumerate(shards)]
                     for start in range(0, len(rows), ROWS_AT_ONCE):
-                        connection.execute(insert(_SHARDS), rows[start : start + ROWS_AT_ONCE])
+                        connection.execute(insert(SHARDS), rows[start : start + ROWS_AT_ONCE])
             except IntegrityError:
                 self.visit(job.id, job.run)
         return self.find(job.id)
@@ -196,11 +124,11 @@ class Jobs:
             RegistryError: nothing, or more than one job, has that name.
         """
         run = name.removeprefix("run:") if name.startswith("run:") else ""
-        named = _JOBS.c.run == run if run else _JOBS.c.id.startswith(name, autoescape=True)
+        named = JOBS.c.run == run if run else JOBS.c.id.startswith(name, autoescape=True)
         with self._asked("find a job"), self._engine.begin() as connection:
-            found = connection.execute(select(_JOBS).where(named).order_by(_JOBS.c.updated.desc()).limit(2)).mappings().all()
+            found = connection.execute(select(JOBS).where(named).order_by(JOBS.c.updated.desc()).limit(2)).mappings().all()
             if not found or not name or (len(found) > 1 and not run):
-                known = connection.execute(select(_JOBS.c.id).order_by(_JOBS.c.updated.desc()).limit(8)).scalars()
+                known = connection.execute(select(JOBS.c.id).order_by(JOBS.c.updated.desc()).limit(8)).scalars()
                 what = "more than one" if found and name else "no"
                 raise RegistryError(f"There is {what} job '{name}'.{suggest(name, [one[:12] for one in known])}")
         return Job.model_validate(dict(found[0]))
@@ -209,15 +137,15 @@ class Jobs:
         """Remember which flow run works on a job now; an empty one changes nothing."""
         if run:
             with self._asked("open a job"), self._engine.begin() as connection:
-                connection.execute(update(_JOBS).where(_JOBS.c.id == job).values(run=run, updated=now()))
+                connection.execute(update(JOBS).where(JOBS.c.id == job).values(run=run, updated=now()))
 
     def reopen(self, job: str) -> None:
         """Put every shard of a job that has ended back to be done; a worker that finds its results there keeps them."""
         with self._asked("open a job"), self._engine.begin() as connection:
-            ended = update(_JOBS).where(_JOBS.c.id == job, _JOBS.c.state != "open").values(state="open", updated=now())
+            ended = update(JOBS).where(JOBS.c.id == job, JOBS.c.state != "open").values(state="open", updated=now())
             if connection.execute(ended).rowcount:
-                again = {"state": "open", "owner": "", "deaths": 0, "at": _NOWHERE, "suspects": {}}
-                connection.execute(update(_SHARDS).where(_SHARDS.c.job == job).values(**again, fence=_SHARDS.c.fence + 1))
+                again = {"state": "open", "owner": "", "deaths": 0, "at": NOWHERE, "suspects": {}}
+                connection.execute(update(SHARDS).where(SHARDS.c.job == job).values(**again, fence=SHARDS.c.fence + 1))
 
     def take(self, job: str, owner: str, lease_s: float) -> Lease | None:
         """Lease the first shard that nobody has, or whose lease ended; None when there is none.
@@ -227,21 +155,21 @@ class Jobs:
             owner: who takes it.
             lease_s: seconds until another may take it, unless renewed.
         """
-        free = or_(_SHARDS.c.state == "open", (_SHARDS.c.state == "leased") & (_SHARDS.c.expires < self._now))
-        wanted = select(_SHARDS).where(_SHARDS.c.job == job, free).order_by(_SHARDS.c.number).limit(1)
+        free = or_(SHARDS.c.state == "open", (SHARDS.c.state == "leased") & (SHARDS.c.expires < self._now))
+        wanted = select(SHARDS).where(SHARDS.c.job == job, free).order_by(SHARDS.c.number).limit(1)
         with self._asked("lease a shard"), self._engine.begin() as connection:
             row = connection.execute(wanted.with_for_update(skip_locked=True)).mappings().first()
             if row is None:
                 return None
             suspects = {int(item): deaths for item, deaths in row["suspects"].items()}
             died = row["state"] == "leased"
-            if died and row["at"] != _NOWHERE:
+            if died and row["at"] != NOWHERE:
                 suspects[row["at"]] = suspects.get(row["at"], 0) + 1
             lease = Lease(job, row["number"], row["plan"], row["items"], row["fence"] + 1, row["deaths"] + died, suspects)
-            values = {"state": "leased", "owner": owner, "fence": lease.fence, "deaths": lease.deaths, "at": _NOWHERE}
+            values = {"state": "leased", "owner": owner, "fence": lease.fence, "deaths": lease.deaths, "at": NOWHERE}
             connection.execute(
-                update(_SHARDS)
-                .where(_SHARDS.c.job == job, _SHARDS.c.number == lease.number)
+                update(SHARDS)
+                .where(SHARDS.c.job == job, SHARDS.c.number == lease.number)
                 .values(**values, suspects=suspects, expires=self._now + lease_s)
             )
         return lease
@@ -265,25 +193,25 @@ class Jobs:
 
     def release(self, lease: Lease) -> bool:
         """Give a shard back unfinished, by a worker that is well."""
-        return self._change(lease, state="open", owner="", at=_NOWHERE)
+        return self._change(lease, state="open", owner="", at=NOWHERE)
 
     def reclaim(self, job: str, gone: Callable[[str], bool]) -> int:
         """End the leases of owners that are known to be dead, and say how many there were."""
-        leased = (_SHARDS.c.job == job, _SHARDS.c.state == "leased")
+        leased = (SHARDS.c.job == job, SHARDS.c.state == "leased")
         with self._asked("look for dead workers"), self._engine.begin() as connection:
-            owners = connection.execute(select(_SHARDS.c.owner).where(*leased, _SHARDS.c.expires >= self._now).distinct())
+            owners = connection.execute(select(SHARDS.c.owner).where(*leased, SHARDS.c.expires >= self._now).distinct())
             dead = [owner for owner in owners.scalars().all() if gone(owner)]
             if not dead:
                 return 0
-            ended = update(_SHARDS).where(*leased, _SHARDS.c.owner.in_(dead)).values(expires=0.0)
+            ended = update(SHARDS).where(*leased, SHARDS.c.owner.in_(dead)).values(expires=0.0)
             return int(connection.execute(ended).rowcount)
 
     def left(self, job: str) -> Left:
         """Count shards by state."""
-        live = (_SHARDS.c.state == "leased") & (_SHARDS.c.expires >= self._now)
-        sums = (func.count(), func.sum(_SHARDS.c["items"]))
-        hurt = select(_SHARDS.c.suspects).where(_SHARDS.c.job == job, _SHARDS.c.state != "done", _SHARDS.c.deaths > 0)
-        grouped = select(_SHARDS.c.state, live.label("live"), *sums).where(_SHARDS.c.job == job).group_by(_SHARDS.c.state, live)
+        live = (SHARDS.c.state == "leased") & (SHARDS.c.expires >= self._now)
+        sums = (func.count(), func.sum(SHARDS.c["items"]))
+        hurt = select(SHARDS.c.suspects).where(SHARDS.c.job == job, SHARDS.c.state != "done", SHARDS.c.deaths > 0)
+        grouped = select(SHARDS.c.state, live.label("live"), *sums).where(SHARDS.c.job == job).group_by(SHARDS.c.state, live)
         with self._asked("count shards"), self._engine.begin() as connection:
             rows = connection.execute(grouped).all()
             deaths = sum(sum(suspects.values()) for suspects in connection.execute(hurt).scalars())
@@ -294,7 +222,7 @@ class Jobs:
 
     def results(self, job: str) -> list[str]:
         """Keys of the parts that finished shards left, in their order."""
-        wanted = select(_SHARDS.c.result).where(_SHARDS.c.job == job, _SHARDS.c.state == "done").order_by(_SHARDS.c.number)
+        wanted = select(SHARDS.c.result).where(SHARDS.c.job == job, SHARDS.c.state == "done").order_by(SHARDS.c.number)
         with self._asked("list results"), self._engine.begin() as connection:
             return list(connection.execute(wanted).scalars())
 
@@ -302,14 +230,14 @@ class Jobs:
         """Write down how a job ended."""
         with self._asked("close a job"), self._engine.begin() as connection:
             values = {"state": state, "counts": dict(counts), "updated": now()}
-            connection.execute(update(_JOBS).where(_JOBS.c.id == job).values(**values))
+            connection.execute(update(JOBS).where(JOBS.c.id == job).values(**values))
         return self.find(job)
 
     def _change(self, lease: Lease, **values: Any) -> bool:
         """Change a shard that is still this worker's."""
-        mine = (_SHARDS.c.job == lease.job, _SHARDS.c.number == lease.number, _SHARDS.c.fence == lease.fence)
+        mine = (SHARDS.c.job == lease.job, SHARDS.c.number == lease.number, SHARDS.c.fence == lease.fence)
         with self._asked("change a shard"), self._engine.begin() as connection:
-            changed = connection.execute(update(_SHARDS).where(*mine, _SHARDS.c.state == "leased").values(**values))
+            changed = connection.execute(update(SHARDS).where(*mine, SHARDS.c.state == "leased").values(**values))
             return changed.rowcount == 1
 
     @contextmanager
@@ -325,22 +253,5 @@ class Jobs:
 
 
 def _open(job: str, number: int, shard: Shard) -> dict[str, Any]:
-    fresh = {"state": "open", "owner": "", "expires": 0.0, "fence": 0, "deaths": 0, "at": _NOWHERE, "suspects": {}, "result": ""}
+    fresh = {"state": "open", "owner": "", "expires": 0.0, "fence": 0, "deaths": 0, "at": NOWHERE, "suspects": {}, "result": ""}
     return {"job": job, "number": number, "plan": shard.plan, "items": shard.items, **fresh}
-
-
-def _engine(url: str, kind: str) -> Engine:
-    """An engine whose transactions on SQLite take the write lock first: one that reads and then writes would be refused."""
-    if kind != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_S})
-
-    @event.listens_for(engine, "connect")
-    def by_hand(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # the driver would begin transactions of its own, later and weaker
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine

@@ -6,39 +6,30 @@ this process, on this machine or on a Ray cluster. Whoever is killed, the same c
 
 from __future__ import annotations
 
-import contextvars
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.backends import engine
-from components.backends.jobs import Job, Jobs, Left
+from components.backends.jobs import Job, Jobs
 from components.backends.storage import LocalStorage, Storage, open_storage
-from components.errors import SettingsError, SourceError, WeightsError, WorkerError
+from components.errors import SourceError, WeightsError
 from components.records import Progress, Restoration, content_hash, quiet
+from components.restore.crew import KIND, Crew
 from components.restore.finish import Outcome, gather
 from components.restore.inputs import Input, Place, list_inputs
 from components.restore.model import Model
-from components.restore.owner import gone
 from components.restore.plan import Plan, make_plan
 from components.restore.settings import RestoreSettings
-from components.restore.work import Served, Work, serve, serve_alone
+from components.restore.work import Served, Work
 
 if TYPE_CHECKING:
     from components.imaging.restorer import Restorer
 
-KIND = "restore"
 HEAD_BYTES = 12
 """Enough to tell JPEG, PNG and WebP apart."""
-POLL_S = 1.0
-"""How often others' shards and progress are looked at."""
-STALLED = 4
-"""Rounds of workers in a row in which nothing is finished and nobody is seen to die over a shard."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +40,7 @@ class Batch:
     settings: RestoreSettings
     output: str
     """Folder or s3://bucket/prefix."""
-    state: str
+    state: str = field(repr=False)
     """URL of the state database."""
     objects: str
     """Root of the object store."""
@@ -161,7 +152,18 @@ def _head(opened: Callable[[str], Storage], item: Input) -> bytes:
 
 def _go_on(job: Job, jobs: Jobs, batch: Batch, progress: Progress) -> Restoration:
     began = time.time()
-    served = _work_off(job, jobs, batch, progress)
+    work = Work(
+        state=batch.state,
+        job=job.id,
+        model=batch.model,
+        settings=batch.settings,
+        objects=batch.objects,
+        output=batch.output,
+        force=batch.force,
+        cache=batch.cache,
+        weights=batch.weights,
+    )
+    served = Crew(work, job.items, jobs, batch.engine, batch.restorer, progress).work_off()
     output, settings = open_storage(batch.output), content_hash(batch.settings.deciding())
     outcome = gather(job, jobs.results(job.id), objects=batch.store, output=output, settings=settings)
     failed = outcome.counts["failed"]
@@ -187,110 +189,3 @@ def _record(job: Job, batch: Batch, outcome: Outcome, served: list[Served], bega
         work_seconds=round(max((one.ended for one in served), default=ready) - ready, 3),
         **outcome.counts,
     )
-
-
-def _work_off(job: Job, jobs: Jobs, batch: Batch, progress: Progress) -> list[Served]:
-    """Let workers take shards until all are done, by them or by whoever else works on this job."""
-    served: list[Served] = []
-    known, stalled = None, 0
-    while True:
-        jobs.reclaim(job.id, gone)
-        left = jobs.left(job.id)
-        if not left.open and not left.leased:
-            return served
-        if not left.open:  # others have the rest
-            time.sleep(POLL_S)
-            continue
-        stalled = stalled + 1 if (left.done, left.deaths) == known else 0
-        if stalled == STALLED:
-            raise WorkerError(
-                f"{STALLED} rounds of workers ended without a result, {left.open} shards are left. Is there enough memory for "
-                "restore.workers models? Run the same command again: it goes on from here."
-            )
-        known = (left.done, left.deaths)
-        served += _round(job, jobs, batch, left, progress)
-
-
-def _round(job: Job, jobs: Jobs, batch: Batch, left: Left, progress: Progress) -> list[Served]:
-    """Start workers once; those that die are seen by the shards that they leave."""
-    work = Work(
-        state=batch.state,
-        job=job.id,
-        model=batch.model,
-        settings=batch.settings,
-        objects=batch.objects,
-        output=batch.output,
-        force=batch.force,
-        cache=batch.cache,
-        weights=batch.weights,
-    )
-    devices = _devices(batch.settings.workers, alone=batch.restorer is not None)
-    if len(devices) == 1 and not batch.engine:
-        counted = _Counter(left.done_items, job.items, progress)
-        load = partial(work.model.load, device=devices[0], batch=batch.settings.batch)
-        return [serve(work, lambda: batch.restorer or load(), counted)]
-    _check_reach(batch)
-    slots = [replace(work, device=device) for device in devices[: left.open]]
-    with _watched(job, jobs, progress):
-        found = engine.map_shards(serve_alone, slots, workers=len(slots), address=batch.engine, on_crash=_dead)
-    return [one for one in found if one is not None]
-
-
-def _dead(_: Work) -> Served | None:
-    """What became of a worker that died twice: its shard is taken by the next."""
-    return None
-
-
-def _devices(workers: int, *, alone: bool) -> list[str]:
-    """Device of each worker: one GPU each, as far as there are GPUs."""
-    if alone or workers == 1:
-        return ["auto"]
-    import torch
-
-    gpus = torch.cuda.device_count()
-    return [f"cuda:{number % gpus}" if gpus else "auto" for number in range(workers or max(1, gpus))]
-
-
-def _check_reach(batch: Batch) -> None:
-    if batch.engine not in ("", "ray") and batch.state.startswith("sqlite"):
-        raise SettingsError(
-            f"Workers on the cluster {batch.engine} cannot reach the SQLite state database of this machine. "
-            "Set backend.state to a PostgreSQL URL."
-        )
-
-
-class _Counter:
-    """Tells progress picture by picture."""
-
-    def __init__(self, done: int, total: int, progress: Progress) -> None:
-        self.done, self.total, self.progress = done, total, progress
-
-    def __call__(self, more: int) -> None:
-        self.done += more
-        self.progress(KIND, min(self.done, self.total), self.total)
-
-
-@contextmanager
-def _watched(job: Job, jobs: Jobs, progress: Progress) -> Iterator[None]:
-    """Tell progress shard by shard while workers are in other processes."""
-    over, told = threading.Event(), -1
-    context = contextvars.copy_context()
-
-    def tell() -> None:
-        nonlocal told
-        if (done := jobs.left(job.id).done_items) != told:
-            told = done
-            context.run(progress, KIND, done, job.items)
-
-    def watch() -> None:
-        while not over.wait(POLL_S):
-            tell()
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-    tell()

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -22,7 +22,7 @@ from components.backends.storage import Storage, open_storage
 from components.errors import DecodeError, RegistryError
 from components.restore.inputs import Input
 from components.restore.model import Model
-from components.restore.owner import myself
+from components.restore.owner import gone, myself
 from components.restore.picture import Desk, Drawn, Loaded, draw, judged, load, save
 from components.restore.plan import ahead
 from components.restore.results import Results, Row
@@ -41,7 +41,7 @@ BEATS = 3
 class Work:
     """What a worker needs to know; picklable."""
 
-    state: str
+    state: str = field(repr=False)
     """URL of the state database."""
     job: str
     model: Model
@@ -99,16 +99,22 @@ def serve(work: Work, load: Callable[[], Restorer], done: Callable[[int], None] 
     jobs, objects = Jobs(work.state), open_storage(work.objects, cache=work.cache)
     results = Results(open_storage(work.output), work.force)
     desk = Desk(work.model.name, work.model.identity, work.settings, results, cache(open_storage), work.weights)
-    while (lease := jobs.take(work.job, myself(), work.settings.lease_s)) is not None:
+    while (lease := _next(jobs, work)) is not None:
         with Held(jobs, lease, work.settings.lease_s) as held:
             rows = []
             for row in _shard(desk, loading, held, _planned(objects, lease)):
                 rows.append(row)
                 done(1)
-        if len(rows) == lease.items and not held.lost:
-            key = f"parts/restore/rows/{lease.job[:16]}/{lease.number:06}-{lease.fence}.parquet"
-            jobs.commit(lease, manifest.write_part(objects, key, "restored", rows))
+            if len(rows) == lease.items and not held.lost:
+                key = f"parts/restore/rows/{lease.job[:16]}/{lease.number:06}-{lease.fence}.parquet"
+                jobs.commit(lease, manifest.write_part(objects, key, "restored", rows))
     return Served(began + loading.seconds, time.time())
+
+
+def _next(jobs: Jobs, work: Work) -> Lease | None:
+    """The next shard, those of workers that have died here included."""
+    jobs.reclaim(work.job, gone)
+    return jobs.take(work.job, myself(), work.settings.lease_s)
 
 
 def _planned(objects: Storage, lease: Lease) -> list[tuple[int, Input, str]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,11 +39,26 @@ def postgres(tmp_path_factory):
         port = probe.getsockname()[1]
     words = [f"{binaries}/initdb", "-D", str(folder / "data"), "-U", "me", "--auth=trust"]
     subprocess.run(words, check=True, capture_output=True, cwd="/", **user)
-    words = [f"{binaries}/pg_ctl", "-D", str(folder / "data"), "-w", "-l", str(folder / "log")]
-    options = ["-o", f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"]
-    subprocess.run([*words, *options, "start"], check=True, capture_output=True, cwd="/", **user)
-    yield f"postgresql+{driver}://me@127.0.0.1:{port}/postgres"
-    subprocess.run([*words, "-m", "immediate", "stop"], check=True, capture_output=True, cwd="/", **user)
+    words = [
+        f"{binaries}/postgres",
+        "-D",
+        f"{folder}/data",
+        "-p",
+        f"{port}",
+        "-k",
+        f"{folder}",
+        "-c",
+        "listen_addresses=127.0.0.1",
+    ]
+    server = subprocess.Popen(words, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **user)
+    try:
+        while not (folder / f".s.PGSQL.{port}").exists():
+            assert server.poll() is None
+            time.sleep(0.05)
+        yield f"postgresql+{driver}://me@127.0.0.1:{port}/postgres"
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait()
 
 
 def _importable(name):

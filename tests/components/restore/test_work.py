@@ -13,7 +13,7 @@ from components.backends.jobs import Jobs
 from components.backends.storage import LocalStorage, open_storage
 from components.errors import SourceError, WeightsError
 from components.imaging import codec
-from components.restore import picture, run, work
+from components.restore import crew, picture, work
 from components.restore.model import Model
 from components.restore.owner import gone, myself
 from components.restore.run import Batch, go_on, restore
@@ -73,7 +73,7 @@ def test_the_loaded_restorer_has_the_identity_that_the_model_says(model, restore
 
 
 def test_a_picture_that_kills_worker_after_worker_gets_a_reason_and_the_others_are_restored(photos, batch, monkeypatch):
-    monkeypatch.setattr(run, "gone", lambda owner: owner == "dead")
+    monkeypatch.setattr(crew, "gone", lambda owner: owner == "dead")
     for _ in range(3):
         killed_while(monkeypatch, batch, photos, work, "load", lambda item, *_: item.origin == "1.png")
     made = restore([str(photos)], batch)
@@ -82,14 +82,14 @@ def test_a_picture_that_kills_worker_after_worker_gets_a_reason_and_the_others_a
 
 
 def test_a_picture_whose_worker_was_killed_twice_from_outside_is_restored(photos, batch, monkeypatch):
-    monkeypatch.setattr(run, "gone", lambda owner: owner == "dead")
+    monkeypatch.setattr(crew, "gone", lambda owner: owner == "dead")
     for _ in range(2):
         killed_while(monkeypatch, batch, photos, work, "load", lambda item, *_: item.origin == "1.png")
     assert restore([str(photos)], batch).failed == 0
 
 
 def test_a_result_written_just_before_a_kill_is_found_and_not_taken_for_somebody_elses(photos, batch, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "gone", lambda owner: owner == "dead")
+    monkeypatch.setattr(crew, "gone", lambda owner: owner == "dead")
     killed_while(monkeypatch, batch, photos, work.manifest, "write_part", lambda store, key, kind, rows: kind == "restored")
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.png")}
     assert len(stamps) == 2
@@ -99,7 +99,7 @@ def test_a_result_written_just_before_a_kill_is_found_and_not_taken_for_somebody
 
 
 def test_a_note_without_its_file_is_made_again(photos, batch, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "gone", lambda owner: owner == "dead")
+    monkeypatch.setattr(crew, "gone", lambda owner: owner == "dead")
     killed_while(monkeypatch, batch, photos, LocalStorage, "put_new", lambda self, key, data: key == "1.png")
     assert restore([str(photos)], batch).failed == 0
     assert (tmp_path / "out" / "1.png").exists()
@@ -119,7 +119,7 @@ def test_shards_of_a_live_worker_elsewhere_are_waited_for(photos, batch, monkeyp
         assert jobs.release(others[0])
 
     monkeypatch.setattr(Jobs, "take", take)
-    monkeypatch.setattr(run.time, "sleep", finish)
+    monkeypatch.setattr(crew.time, "sleep", finish)
     assert restore([str(photos)], batch).restored == 5
 
 
@@ -145,7 +145,7 @@ def test_a_worker_that_lost_its_shard_leaves_it_to_the_other(photos, batch, monk
 
 
 def test_a_job_is_continued_by_its_record_alone(photos, batch, monkeypatch):
-    monkeypatch.setattr(run, "gone", lambda owner: owner == "dead")
+    monkeypatch.setattr(crew, "gone", lambda owner: owner == "dead")
     killed_while(monkeypatch, replace(batch, run="r1"), photos, work, "load", lambda item, *_: item.origin == "3.png")
     job = Jobs(batch.state).find("run:r1")
     assert (job.state, job.items, job.model) == ("open", 5, "m/1")
@@ -264,7 +264,7 @@ class _Unloadable(Model):
 
 
 def test_a_model_that_kills_every_worker_blames_no_picture(photos, batch, monkeypatch):
-    monkeypatch.setattr(run, "gone", lambda owner: owner == "dead")
+    monkeypatch.setattr(crew, "gone", lambda owner: owner == "dead")
     for _ in range(4):
         killed_while(monkeypatch, batch, photos, work.Loading, "__call__", lambda _: True)
     assert restore([str(photos)], batch).failed == 0
