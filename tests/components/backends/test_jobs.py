@@ -50,7 +50,9 @@ def postgres(tmp_path_factory):
         "-c",
         "listen_addresses=127.0.0.1",
     ]
-    server = subprocess.Popen(words, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **user)
+    server = subprocess.Popen(
+        [f"{binaries}/postgres", *places], cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **user
+    )
     try:
         while not (folder / f".s.PGSQL.{port}").exists():
             assert server.poll() is None
