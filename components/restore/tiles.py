@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from components.errors import DecodeError
-from components.imaging.restorer import Restorer
 from components.imaging.sampler import SamplerSettings
+
+if TYPE_CHECKING:
+    from components.imaging.restorer import Restorer
 
 Image01 = npt.NDArray[np.float32]
 

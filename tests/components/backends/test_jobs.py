@@ -39,17 +39,7 @@ def postgres(tmp_path_factory):
         port = probe.getsockname()[1]
     words = [f"{binaries}/initdb", "-D", str(folder / "data"), "-U", "me", "--auth=trust"]
     subprocess.run(words, check=True, capture_output=True, cwd="/", **user)
-    words = [
-        f"{binaries}/postgres",
-        "-D",
-        f"{folder}/data",
-        "-p",
-        f"{port}",
-        "-k",
-        f"{folder}",
-        "-c",
-        "listen_addresses=127.0.0.1",
-    ]
+    places = ["-D", f"{folder}/data", "-p", f"{port}", "-k", f"{folder}", "-c", "listen_addresses=127.0.0.1"]
     server = subprocess.Popen(
         [f"{binaries}/postgres", *places], cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **user
     )
