@@ -22,18 +22,21 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.stand_in import StandIn
 from components.imaging import codec
-from components.imaging.restorer import Restorer
 from components.imaging.sampler import SamplerSettings
 from components.records import Restoration
 from components.restore.model import Model
 from components.restore.run import Batch, restore
 from components.restore.settings import RestoreSettings
 from flows.settings import load
+
+if TYPE_CHECKING:
+    from components.imaging.restorer import Restorer
 
 
 def make_pictures(folder: Path, count: int, px: int) -> None:

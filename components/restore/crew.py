@@ -71,13 +71,13 @@ class Crew:
     def _round(self, left: Left) -> list[Served]:
         """Start workers once; those that die are seen by the shards that they leave."""
         work = self.work
-        devices = _devices(work.settings.workers, alone=self.restorer is not None)
-        if len(devices) == 1 and not self.engine:
+        workers = 1 if self.restorer else work.settings.workers or max(1, _gpus())
+        if workers == 1 and not self.engine:
             counted = _Counter(left.done_items, self.items, self.progress)
-            load = partial(work.model.load, device=devices[0], batch=work.settings.batch)
+            load = partial(work.model.load, batch=work.settings.batch)
             return [serve(work, lambda: self.restorer or load(), counted)]
         self._check_reach()
-        slots = [replace(work, device=device) for device in devices[: left.open]]
+        slots = [replace(work, number=number) for number in range(min(workers, left.open))]
         with self._watched():
             found = engine.map_shards(serve_alone, slots, workers=len(slots), address=self.engine, on_crash=_dead)
         return [one for one in found if one is not None]
@@ -131,11 +131,7 @@ def _dead(_: Work) -> Served | None:
     return None
 
 
-def _devices(workers: int, *, alone: bool) -> list[str]:
-    """Device of each worker: one GPU each, as far as there are GPUs."""
-    if alone or workers == 1:
-        return ["auto"]
-    import torch
+def _gpus() -> int:
+    import torch  # not where the number of workers is said: the parent stays small
 
-    gpus = torch.cuda.device_count()
-    return [f"cuda:{number % gpus}" if gpus else "auto" for number in range(workers or max(1, gpus))]
+    return torch.cuda.device_count()

@@ -52,7 +52,8 @@ class Work:
     force: bool = False
     cache: Path | None = None
     weights: Path | None = None
-    device: str = "auto"
+    number: int = 0
+    """Of the worker; the GPUs are given out in turn."""
 
 
 class Served(NamedTuple):
@@ -81,7 +82,14 @@ class Loading:
 
 def serve_alone(work: Work) -> Served:
     """Take shards with a model of its own; for a process of its own."""
-    return serve(work, lambda: work.model.load(device=work.device, batch=work.settings.batch))
+    return serve(work, lambda: work.model.load(device=_device(work.number), batch=work.settings.batch))
+
+
+def _device(number: int) -> str:
+    import torch
+
+    gpus = torch.cuda.device_count()
+    return f"cuda:{number % gpus}" if gpus else "auto"
 
 
 def serve(work: Work, load: Callable[[], Restorer], done: Callable[[int], None] = lambda _: None) -> Served:
