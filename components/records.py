@@ -312,6 +312,16 @@ class Restoration(Record):
     restored: int
     reused: int
     failed: int
+    review: int = 0
+    """Results that a person shall look at."""
+    job: str = ""
+    """Id of the job, by which it is continued."""
+    sidecar: str = ""
+    """JSONL beside the results: a line for each input."""
+    start_seconds: float = 0.0
+    """From the plan until the first worker had loaded its model."""
+    work_seconds: float = 0.0
+    """From there until the last picture was written."""
 
 
 def _within(interval: tuple[float, float] | None) -> str:

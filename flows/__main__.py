@@ -12,7 +12,19 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import ablate, benchmark, captions, dataset, evaluation, pair, platform, pretrain, promotion, weights
+from flows.commands import (
+    ablate,
+    benchmark,
+    captions,
+    dataset,
+    evaluation,
+    pair,
+    platform,
+    pretrain,
+    promotion,
+    restoring,
+    weights,
+)
 from flows.commands.session import Options, finish, look_first, running
 from flows.terminal import Terminal
 
@@ -33,6 +45,8 @@ app.command()(promotion.promote)
 app.command()(promotion.rollback)
 app.command()(promotion.lineage)
 app.command()(dataset.why)
+app.command()(restoring.restore)
+app.command()(restoring.restore_batch)
 app.command()(pair.pair)
 app.command()(ablate.ablate)
 app.command()(captions.audit_captions)
@@ -185,27 +199,6 @@ def retrain(
         made = state.result()
     done = f"{made.name}/{made.version} is @{made.alias}.\nNext: lucidflux promote {made.version}"
     finish(options, made, f"Did nothing: {state.message}." if state.name == "Skipped" else done)
-
-
-@app.command()
-def restore(
-    context: typer.Context,
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Photos, folders or globs.")],
-    out: Annotated[Path, typer.Option(help="Folder of the results.")],
-    model: Annotated[str, typer.Option(help="NAME@alias, NAME/version or a folder [default: restore.model].")] = "",
-    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are already there.")] = False,
-) -> None:
-    """Restore photos with the champion or another model; a re-run does nothing twice."""
-    options: Options = context.obj
-    with running(options):
-        from flows.restore_batch import restore_inputs
-
-        made = restore_inputs(inputs, str(out), model=model, force=force, **options.arguments)
-    finish(
-        options,
-        made,
-        f"{made.restored} restored, {made.reused} unchanged from before, {made.failed} failed, by {made.model}: {made.output}",
-    )
 
 
 @app.command()

@@ -1,39 +1,56 @@
-"""Flow `restore-batch`: the champion over a folder; resumable, nothing done twice."""
+"""Flows `restore-batch` and `restore`: the champion over a folder or a bucket; resumable, nothing done twice."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
+from prefect.events import emit_event
+from prefect.runtime import flow_run
 
+from components.errors import LucidfluxError, RegistryError, SettingsError, WorkerError
 from components.records import Restoration
 from flows import tasks
-from flows.workspace import open_workspace
+from flows.workspace import Workspace, open_workspace
+
+if TYPE_CHECKING:
+    from components.backends.jobs import Job
+
+DEPLOYMENT = "restore-batch/restore-batch"
+EVENT = "lucidflux.restore-batch"
+"""Name of the event at the end of a batch, followed by `.finished` or `.failed`."""
 
 
 @flow(name="restore-batch")
 def restore_batch(
-    input_uri: str,
-    output_uri: str,
+    input_uri: str = "",
+    output_uri: str = "",
     model: str = "",
+    job: str = "",
     profile: str = "tiny",
     overrides: list[str] | None = None,
     home: str = "",
 ) -> Restoration:
-    """Restore every picture below a folder.
+    """Restore every picture that an address names, or continue a job.
 
     Args:
-        input_uri: folder, file or glob.
-        output_uri: folder of the results; names are mirrored.
-        model: `NAME@alias`, `NAME/version` or a folder; empty is the profile's.
+        input_uri: folder, file, glob, s3://bucket/prefix, list of addresses or `manifest:HASH`.
+        output_uri: folder or s3://bucket/prefix of the results; names are mirrored.
+        model: `NAME@alias`, `NAME/version` or a folder; empty is the profile's. An alias is resolved once.
+        job: id of a job to continue, or `run:ID` of the flow run that began it; where `run:ID` began none, the addresses count.
         profile: name of a profile.
         overrides: `key=value` settings.
         home: state folder; empty is LUCIDFLUX_HOME or `.lucidflux`.
     """
-    return restore_inputs([input_uri], output_uri, model=model, profile=profile, overrides=overrides, home=home)
+    workspace = _workspace(profile, overrides, home, model)
+    if job and (known := _known(workspace, job, input_uri)):
+        return _told(workspace, [input_uri or known], lambda run: tasks.run(tasks.continue_job, workspace, known, run=run))
+    if not input_uri or not output_uri:
+        raise SettingsError("Expected input_uri and output_uri, or the id of a job to continue.")
+    return _restored(workspace, [input_uri], output_uri, force=False)
 
 
 @flow(name="restore")
@@ -46,30 +63,80 @@ def restore_inputs(
     overrides: list[str] | None = None,
     home: str = "",
 ) -> Restoration:
-    """Restore files, folders and globs.
+    """Restore files, folders, globs and whatever else `restore-batch` takes.
 
     Args:
         inputs: what to restore.
-        output: folder of the results; names are mirrored.
+        output: folder or s3://bucket/prefix of the results; names are mirrored.
         force: overwrite files that something else put there.
         model: `NAME@alias`, `NAME/version`, or a folder with a bundle and its adapter; empty is the profile's.
         profile: name of a profile.
         overrides: `key=value` settings.
         home: state folder; empty is LUCIDFLUX_HOME or `.lucidflux`.
     """
+    return _restored(_workspace(profile, overrides, home, model), inputs, output, force=force)
+
+
+def run_deployed(parameters: Mapping[str, Any]) -> Job:
+    """Ask the Prefect server for a run of the deployment, wait for it, and give the job as it is recorded.
+
+    Raises:
+        WorkerError: the run did not complete.
+    """
+    from prefect.deployments import run_deployment
+
+    from components.backends.jobs import Jobs
+
+    done: Any = run_deployment(DEPLOYMENT, parameters=dict(parameters), timeout=None)
+    if done.state is None or not done.state.is_completed():
+        raise WorkerError(f"Expected the flow run {done.id} to complete, it ended as {done.state}. Its log is in Prefect.")
+    workspace = open_workspace(parameters["profile"], parameters["overrides"], parameters["home"])
+    return Jobs(workspace.ledger.url).find(f"run:{done.id}")
+
+
+def _workspace(profile: str, overrides: list[str] | None, home: str, model: str) -> Workspace:
     changes = [*(overrides or []), *([f"restore.model={json.dumps(model, ensure_ascii=False)}"] if model else [])]
-    workspace = open_workspace(profile, changes, home)
-    made = tasks.run(tasks.restore_pictures, workspace, inputs, _folder(output), force=force)
+    return open_workspace(profile, changes, home)
+
+
+def _known(workspace: Workspace, job: str, input_uri: str) -> str:
+    """Id of a job that is asked for; empty where a flow run died before it had begun one."""
+    from components.backends.jobs import Jobs
+
+    try:
+        return Jobs(workspace.ledger.url).find(job).id
+    except RegistryError:
+        if job.startswith("run:") and input_uri:
+            return ""
+        raise
+
+
+def _restored(workspace: Workspace, inputs: list[str], output: str, *, force: bool) -> Restoration:
+    def go(run: str) -> Restoration:
+        return tasks.run(tasks.restore_pictures, workspace, inputs, output, force=force, run=run)
+
+    return _told(workspace, inputs, go)
+
+
+def _told(workspace: Workspace, inputs: Sequence[str], go: Callable[[str], Restoration]) -> Restoration:
+    """Do a batch, and tell Prefect how it ended: an event for automations, an artifact for people."""
+    run = str(flow_run.id or "")
+    resource = {"prefect.resource.id": f"lucidflux.run.{run}", "prefect.resource.name": workspace.profile.restore.model}
+    try:
+        made = go(run)
+    except LucidfluxError as error:
+        emit_event(event=f"{EVENT}.failed", resource=resource, payload={"run": run, "error": str(error)})
+        raise
+    resource = {"prefect.resource.id": f"lucidflux.job.{made.job}", "prefect.resource.name": made.model}
+    emit_event(event=f"{EVENT}.finished", resource=resource, payload=made.model_dump(mode="json") | {"run": run})
     create_markdown_artifact(_summary(inputs, made), key="restoration", description=f"{made.restored} restored by {made.model}")
     return made
 
 
-def _folder(output: str) -> Path:
-    return Path(output.removeprefix("file://")).absolute()
-
-
 def _summary(inputs: Sequence[str], made: Restoration) -> str:
     return (
-        f"| restored | unchanged from before | failed |\n|---|---|---|\n| {made.restored} | {made.reused} | {made.failed} |\n\n"
-        f"From {', '.join(f'`{item}`' for item in inputs)} to `{made.output}` by `{made.model}`; rows in `{made.manifest.uri}`.\n"
+        "| restored | unchanged from before | failed | for review | start | work |\n|---|---|---|---|---|---|\n"
+        f"| {made.restored} | {made.reused} | {made.failed} | {made.review} | {made.start_seconds:.1f} s | "
+        f"{made.work_seconds:.1f} s |\n\nFrom {', '.join(f'`{item}`' for item in inputs)} to `{made.output}` by `{made.model}`; "
+        f"a line for each input in `{made.sidecar}`, rows in `{made.manifest.uri}`. Job `{made.job[:12]}`.\n"
     )

@@ -92,6 +92,31 @@ _RESTORATIONS = pa.schema(
         ("seed", pa.int64()),
         ("verdict", pa.string()),
         ("reason", pa.string()),
+        ("review", pa.bool_()),
+        ("flags", pa.string()),
+    ]
+)
+_RESTORED = pa.schema(
+    [
+        *_RESTORATIONS,
+        ("input", pa.string()),
+        ("reused", pa.bool_()),
+        ("seconds", pa.float64()),
+        ("tile_px", pa.int32()),
+        ("codec_tile_px", pa.int32()),
+        ("fidelity", pa.float64()),
+        ("scores", pa.string()),
+    ]
+)
+_INPUTS = pa.schema(
+    [
+        ("root", pa.string()),
+        ("key", pa.string()),
+        ("origin", pa.string()),
+        ("bytes", pa.int64()),
+        ("stamp", pa.string()),
+        ("offset", pa.int64()),
+        ("output", pa.string()),
     ]
 )
 _LUMA = pa.schema([("id", pa.string()), ("blur", pa.float64()), ("flat_share", pa.float64()), ("print", pa.binary())])
@@ -116,6 +141,8 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "pairs": _PAIRS,
     "scores": _SCORES,
     "restorations": _RESTORATIONS,
+    "restored": _RESTORED,
+    "inputs": _INPUTS,
     "luma": _LUMA,
     "quality": _QUALITY,
     "groups": _GROUPS,

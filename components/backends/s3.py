@@ -45,6 +45,7 @@ FAULTS = (ClientError, BotoCoreError, ResponseParserError, HTTPError)
 """Everything that a call raises when it fails; the last one comes through boto3 when TLS breaks off."""
 _PASSING = (NotConnected, HTTPClientError, IncompleteReadError, FlexibleChecksumError, ResponseParserError, HTTPError)
 _PASSING_CODES = {"RequestTimeout", "SlowDown", "TooManyRequests", "BadDigest", "IncompleteBody"}
+_TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 
 
@@ -84,6 +85,17 @@ class S3Storage:
         """See Storage.put; S3 shows an object only when it is complete."""
         self._writing(key, partial(self.client.put_object, **self._place(key), Body=data))
         return key
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """See Storage.put_new; a service that does not know the condition writes whatever is there."""
+        send = partial(self.client.put_object, **self._place(key), Body=data, IfNoneMatch="*")
+        try:
+            tried(send)
+        except FAULTS as error:
+            if _code(error) not in _TAKEN:
+                self._writing(key, partial(_raise, error))
+            return self.read(key) == data  # the answer to an earlier try may have got lost
+        return True
 
     def put_file(self, key: str, path: Path) -> str:
         """See Storage.put_file; a large file goes in pieces, of which one is in memory."""
@@ -232,6 +244,10 @@ def passing(error: Exception) -> bool:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return status >= 500 or _code(error) in _PASSING_CODES
     return isinstance(error, _PASSING)
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def _code(error: Exception) -> str:

@@ -53,6 +53,9 @@ class Storage(Protocol):
     def put(self, key: str, data: bytes) -> str:
         """Write the object atomically and give its key back."""
 
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Write the object atomically unless something else is there; True when it is there now with these bytes."""
+
     def put_file(self, key: str, path: Path) -> str:
         """Copy a local file in, atomically, and give its key back."""
 
@@ -140,6 +143,16 @@ class LocalStorage:
             partial.write_bytes(data)
         return key
 
+    def put_new(self, key: str, data: bytes) -> bool:
+        """See Storage.put_new."""
+        target = self._path(key)
+        try:
+            with Replacing(target, new=True) as partial:
+                partial.write_bytes(data)
+        except FileExistsError:
+            return self.read(key) == data
+        return True
+
     def put_file(self, key: str, path: Path) -> str:
         """See Storage.put_file."""
         with self.replacing(key) as partial:
@@ -185,10 +198,10 @@ class LocalStorage:
 
 
 class Replacing:
-    """Write beside the target, flush, rename over it; a failure leaves nothing."""
+    """Write beside the target, flush, rename over it; a failure leaves nothing. A `new` one raises where a target is."""
 
-    def __init__(self, target: Path) -> None:
-        self.target = target
+    def __init__(self, target: Path, *, new: bool = False) -> None:
+        self.target, self.new = target, new
         self.partial = target.with_name(f".{target.name}.{_HOST}-{os.getpid()}-{uuid.uuid4().hex}.partial")
 
     def __enter__(self) -> Path:
@@ -211,7 +224,19 @@ class Replacing:
             return
         with self.partial.open("rb") as file:
             os.fsync(file.fileno())
-        self.partial.replace(self.target)
+        if not self.new:
+            self.partial.replace(self.target)
+            return
+        try:
+            os.link(self.partial, self.target)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            if self.target.exists():
+                raise FileExistsError(str(self.target)) from None
+            self.partial.replace(self.target)
+        finally:
+            self.partial.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=256)

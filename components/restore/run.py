@@ -1,160 +1,191 @@
 """Restore a batch: every input ends as one output or one reason; nothing is done twice or overwritten.
 
-A result is remembered beside the outputs by (input hash, model, settings). A re-run finds it and leaves the
-file alone; a file that something else put there is never overwritten unless the caller forces it.
+A batch is a job in the state database, named by everything that decides it. Workers take its shards until none is left: in
+this process, on this machine or on a Ray cluster. Whoever is killed, the same command goes on; two at once share the work.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from components.backends import manifest
-from components.backends.storage import LocalStorage, Storage
-from components.errors import DecodeError, SourceError, StorageError
-from components.imaging import codec
-from components.imaging.restorer import Restorer
+from components.backends.jobs import Job, Jobs
+from components.backends.storage import LocalStorage, Storage, open_storage
+from components.errors import SourceError, WeightsError
 from components.records import Progress, Restoration, content_hash, quiet
-from components.restore.inputs import SUFFIX, Input, plan_outputs
+from components.restore.crew import KIND, Crew
+from components.restore.finish import Outcome, gather
+from components.restore.inputs import Input, Place, list_inputs
+from components.restore.model import Model
+from components.restore.plan import Plan, make_plan
 from components.restore.settings import RestoreSettings
+from components.restore.work import Served, Work
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from components.imaging.restorer import Restorer
 
-LEDGER = ".lucidflux"
-"""Folder inside the output folder that remembers what each result was made from."""
-
-FORM = "2"
-"""What results carry; part of what names one, so that those of an older form are made again."""
+HEAD_BYTES = 12
+"""Enough to tell JPEG, PNG and WebP apart."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One restoration: which model, which settings, where to."""
+    """One restoration: which model, which settings, where to, and where it is remembered."""
 
-    restorer: Restorer
-    model: str
-    """Identity of the model version; part of what names a result."""
+    model: Model
     settings: RestoreSettings
-    output: Path
+    output: str
+    """Folder or s3://bucket/prefix."""
+    state: str = field(repr=False)
+    """URL of the state database."""
+    objects: str
+    """Root of the object store."""
     force: bool = False
+    """Files that something else put into the output are overwritten."""
+    engine: str = ""
+    """Address of a Ray cluster; empty for this machine."""
+    cache: Path | None = None
+    weights: Path | None = None
+    run: str = ""
+    """Id of the flow run, by which the job is found again."""
+    restorer: Restorer | None = None
+    """The model, where it is loaded already; for one worker in this process."""
 
-    def key(self, image_id: str, planned: str) -> str:
-        """Name what a result is made of."""
-        return content_hash(FORM, image_id, planned, self.model, self.settings.format, self.settings.seed, self.restorer.identity)
+    @property
+    def store(self) -> Storage:
+        """The object store."""
+        return open_storage(self.objects, cache=self.cache)
 
 
-def restore(inputs: Sequence[Input], batch: Batch, *, objects: Storage, progress: Progress = quiet) -> Restoration:
-    """Restore every input and write the manifest of what became of each.
+def restore(addresses: Sequence[str], batch: Batch, *, progress: Progress = quiet) -> Restoration:
+    """Restore everything that addresses name; a job that was begun goes on, one that has ended is looked through again.
 
     Args:
-        inputs: files and the relative names that the results mirror.
-        batch: model, settings and output folder.
-        objects: receives the manifest.
-        progress: called after each picture.
+        addresses: see list_inputs.
+        batch: model, settings and output.
+        progress: called as pictures are listed and done.
 
     Raises:
-        StorageError: the output folder cannot be written.
-        SourceError: more than `restore.max_failed_share` of the pictures failed; what was restored stays.
+        SourceError: an address names nothing, or more than `restore.max_failed_share` of the pictures failed; what was
+            restored stays.
+        StorageError: the output cannot be written.
+        WorkerError: workers die again and again.
     """
-    store = LocalStorage(batch.output)
-    loaded = [_load(item) for item in inputs]
-    names = plan_outputs(inputs, [_format(picture, batch.settings) for picture in loaded])
-    rows = []
-    counts = {"restored": 0, "reused": 0, "failed": 0}
-    for done, (item, loaded_one, name) in enumerate(zip(inputs, loaded, names, strict=True)):
-        row, outcome = _one(store, batch, item, loaded_one, name)
-        rows.append(row)
-        counts[outcome] += 1
-        progress("restore", done + 1, len(inputs))
-    written = manifest.write(objects, "restorations", rows, settings=content_hash(batch.settings))
-    if counts["failed"] > batch.settings.max_failed_share * len(inputs):
-        raise SourceError(
-            f"{counts['failed']} of {len(inputs)} pictures failed, more than restore.max_failed_share = "
-            f"{batch.settings.max_failed_share} allows. The reasons are in {written.uri}; restored pictures were kept."
+    batch = replace(batch, output=_root(batch.output))
+    jobs, objects, settings = Jobs(batch.state), batch.store, batch.settings
+    plan = make_plan(
+        list_inputs(addresses, Place(objects, batch.output)),
+        objects,
+        kind=settings.format,
+        shard_pictures=settings.shard_pictures,
+        head=partial(_head, cache(open_storage)),
+        progress=progress,
+    )
+    job = jobs.record(_job(addresses, batch, plan), plan.shards)
+    if job.state != "open":
+        jobs.reopen(job.id)
+    return _go_on(job, jobs, batch, progress)
+
+
+def _job(addresses: Sequence[str], batch: Batch, plan: Plan) -> Job:
+    """The record of a batch, named by everything that decides its results and what is said of them."""
+    model, settings = batch.model, batch.settings
+    said = {"scores": settings.scores, "review": settings.review, "force": batch.force}
+    return Job(
+        id=content_hash(KIND, plan.digest, model.name, model.identity, settings.deciding(), said, batch.output),
+        kind=KIND,
+        inputs=tuple(addresses),
+        output=batch.output,
+        model=model.name,
+        settings={
+            "restore": settings.model_dump(mode="json"),
+            "identity": model.identity,
+            "sampler": model.sampler.model_dump(mode="json"),
+            "force": batch.force,
+        },
+        items=plan.pictures,
+        run=batch.run,
+    )
+
+
+def go_on(job: Job, batch: Batch, *, progress: Progress = quiet) -> Restoration:
+    """Continue a job by its record: the inputs as they were listed then, the model version that was meant then.
+
+    Args:
+        job: as it was found.
+        batch: the same model, settings and output as recorded.
+        progress: called as pictures are done.
+
+    Raises:
+        WeightsError: the model is not the one that the job was begun with.
+        SourceError: too many pictures failed, again.
+    """
+    if batch.model.identity != job.settings["identity"]:
+        raise WeightsError(
+            f"Job {job.id[:12]} was begun with {job.model} ({job.settings['identity'][:12]}), now this model is "
+            f"{batch.model.identity[:12]}: its files or its sampler were changed. Start a new job."
         )
-    return Restoration(manifest=written, output=str(batch.output), model=batch.model, **counts)
+    jobs = Jobs(batch.state)
+    jobs.visit(job.id, batch.run)
+    if job.state == "failed":
+        jobs.reopen(job.id)
+    return _go_on(job, jobs, replace(batch, output=job.output), progress)
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    """Identity of an input, and its format by the header or the reason why it has none."""
-
-    id: str
-    format: str = ""
-    reason: str = ""
+def _root(output: str) -> str:
+    """The output as storage names it."""
+    return output.rstrip("/") if output.startswith("s3://") else LocalStorage(output.removeprefix("file://")).root
 
 
-def _load(item: Input) -> _Loaded:
-    try:
-        data = item.path.read_bytes()
-    except OSError:
-        return _Loaded("", reason="unreadable")
-    image_id = hashlib.sha256(data).hexdigest()
-    try:
-        return _Loaded(image_id, format=codec.identify(data))
-    except DecodeError as error:
-        return _Loaded(image_id, reason=error.reason)
+def _head(opened: Callable[[str], Storage], item: Input) -> bytes:
+    """First bytes of an input."""
+    if isinstance(store := opened(item.root), LocalStorage):
+        with (store.folder / item.key).open("rb") as file:
+            file.seek(max(0, item.offset))
+            return file.read(HEAD_BYTES)
+    return store.read_range(item.key, max(0, item.offset), HEAD_BYTES)
 
 
-def _format(loaded: _Loaded, settings: RestoreSettings) -> str:
-    wanted = loaded.format if settings.format == "keep" else settings.format
-    return wanted if wanted in SUFFIX else "png"
+def _go_on(job: Job, jobs: Jobs, batch: Batch, progress: Progress) -> Restoration:
+    began = time.time()
+    work = Work(
+        state=batch.state,
+        job=job.id,
+        model=batch.model,
+        settings=batch.settings,
+        objects=batch.objects,
+        output=batch.output,
+        force=batch.force,
+        cache=batch.cache,
+        weights=batch.weights,
+    )
+    served = Crew(work, job.items, jobs, batch.engine, batch.restorer, progress).work_off()
+    output, settings = open_storage(batch.output), content_hash(batch.settings.deciding())
+    outcome = gather(job, jobs.results(job.id), objects=batch.store, output=output, settings=settings)
+    failed = outcome.counts["failed"]
+    too_many = failed > batch.settings.max_failed_share * job.items
+    jobs.close(job.id, "failed" if too_many else "finished", outcome.counts)
+    if too_many:
+        raise SourceError(
+            f"{failed} of {job.items} pictures failed, more than restore.max_failed_share = {batch.settings.max_failed_share} "
+            f"allows. The reasons are in {batch.output}/{outcome.sidecar}; restored pictures were kept."
+        )
+    return _record(job, batch, outcome, served, began)
 
 
-def _one(store: LocalStorage, batch: Batch, item: Input, loaded: _Loaded, name: str) -> tuple[Row, str]:
-    row: Row = {
-        "origin": item.origin,
-        "id": loaded.id,
-        "model": batch.model,
-        "settings": content_hash(batch.settings),
-        "seed": batch.settings.seed,
-        "verdict": "failed",
-        "reason": loaded.reason,
-    }
-    if loaded.reason:
-        return row, "failed"
-    key = batch.key(loaded.id, name)
-    if (before := _remembered(store, key, name)) is not None:
-        return row | before | {"verdict": "kept", "reason": ""}, "reused"
-    kind = next(kind for kind, suffix in SUFFIX.items() if name.endswith(suffix))
-    try:
-        source = codec.source(item.path.read_bytes())
-        if store.exists(name) and not batch.force and not _ours(store, name):
-            return row | {"reason": "output_exists"}, "failed"
-        codec.check_size(source, kind)
-    except (DecodeError, OSError) as error:
-        return row | {"reason": getattr(error, "reason", "unreadable")}, "failed"
-    except ValueError:
-        return row | {"reason": "not_encodable"}, "failed"
-    made = _restore(store, batch, source, name, kind)
-    store.put(f"{LEDGER}/{key}.json", json.dumps(made, sort_keys=True).encode())
-    return row | made | {"verdict": "kept", "reason": ""}, "restored"
-
-
-def _restore(store: LocalStorage, batch: Batch, source: codec.Source, name: str, kind: str) -> Row:
-    (restored_01,) = batch.restorer.restore_01([source.image_01], seeds=[batch.settings.seed])
-    encoded = codec.render(restored_01, source, kind)
-    store.put(name, encoded)
-    height_px, width_px = restored_01.shape[:2]
-    digest = hashlib.sha256(encoded).hexdigest()
-    return {"output": name, "output_sha256": digest, "width_px": width_px, "height_px": height_px}
-
-
-def _remembered(store: LocalStorage, key: str, name: str) -> Row | None:
-    """What an earlier run wrote, when the file is still that."""
-    try:
-        before: Row = json.loads(store.read(f"{LEDGER}/{key}.json"))
-        same = hashlib.sha256(store.read(name)).hexdigest() == before["output_sha256"]
-    except (StorageError, ValueError, KeyError):
-        return None
-    return before if same else None
-
-
-def _ours(store: LocalStorage, name: str) -> bool:
-    """Say whether a file is, byte for byte, a result that was written here before."""
-    digest = hashlib.sha256(store.read(name)).hexdigest()
-    return any(json.loads(store.read(key)).get("output_sha256") == digest for key in store.list(f"{LEDGER}/"))
+def _record(job: Job, batch: Batch, outcome: Outcome, served: list[Served], began: float) -> Restoration:
+    ready = min((one.ready for one in served), default=began)
+    return Restoration(
+        manifest=outcome.manifest,
+        output=batch.output,
+        model=job.model,
+        job=job.id,
+        sidecar=f"{batch.output}/{outcome.sidecar}",
+        start_seconds=round(ready - began, 3),
+        work_seconds=round(max((one.ended for one in served), default=ready) - ready, 3),
+        **outcome.counts,
+    )

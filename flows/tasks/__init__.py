@@ -17,11 +17,12 @@ from flows.tasks.data import (
     version_dataset,
 )
 from flows.tasks.measuring import measure_benchmark
-from flows.tasks.release import promote_version, register_model, restore_pictures, rollback_champion
+from flows.tasks.release import continue_job, promote_version, register_model, restore_pictures, rollback_champion
 from flows.tasks.training import evaluate_adapter, train_adapter
 
 __all__ = [
     "benchmarks",
+    "continue_job",
     "curate_images",
     "draw_dataset",
     "draw_pairs",

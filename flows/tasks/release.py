@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,10 @@ from flows.workspace import Workspace, git_revision
 
 if TYPE_CHECKING:
     from components.imaging.restorer import Restorer
+    from components.imaging.sampler import SamplerSettings
+    from components.restore.model import Model
+    from components.restore.run import Batch
+    from components.restore.settings import RestoreSettings
 
 
 @task(name="register-model", **RETRY)
@@ -66,33 +71,78 @@ def rollback_champion(workspace: Workspace, reason: str, who: str) -> ModelVersi
 
 
 @task(name="restore-pictures", **RETRY)
-def restore_pictures(workspace: Workspace, inputs: list[str], output: Path, *, force: bool) -> Restoration:
+def restore_pictures(workspace: Workspace, inputs: list[str], output: str, *, force: bool, run: str = "") -> Restoration:
     """Files -> restored files and the manifest of what became of each; finished ones are found again."""
-    from components.restore.inputs import find_inputs
-    from components.restore.run import Batch, restore
-
-    found = find_inputs(inputs)
-    restorer, model = open_restorer(workspace)
-    batch = Batch(restorer=restorer, model=model, settings=workspace.profile.restore, output=output, force=force)
-    return restore(found, batch, objects=workspace.store, progress=progress.get())
-
-
-def open_restorer(workspace: Workspace) -> tuple[Restorer, str]:
-    """The model that `restore.model` names, from the registry or a folder, and its name without the folder's place."""
-    from components.imaging.restorer import Restorer
-    from components.register.lineage import fetch_parts
-    from components.register.names import ADAPTER
+    from components.restore.run import restore
 
     settings = workspace.profile.restore
+    model, pinned = find_model(workspace, settings)
+    batch = _batch(workspace, model, settings.model_copy(update={"model": pinned}), output, force=force, run=run)
+    return restore(inputs, batch, progress=progress.get())
+
+
+@task(name="continue-job", **RETRY)
+def continue_job(workspace: Workspace, name: str, run: str = "") -> Restoration:
+    """Job that was begun -> the same as if it had never stopped; places and workers are today's."""
+    from components.backends.jobs import Jobs
+    from components.imaging.sampler import SamplerSettings
+    from components.restore.run import go_on
+    from components.restore.settings import HOW, RestoreSettings
+
+    job = Jobs(workspace.ledger.url).find(name)
+    how = workspace.profile.restore.model_dump(include=set(HOW))
+    settings = RestoreSettings(**(job.settings["restore"] | how))
+    model, _ = find_model(workspace, settings, SamplerSettings(**job.settings["sampler"]))
+    batch = _batch(workspace, model, settings, job.output, force=job.settings["force"], run=run)
+    return go_on(job, batch, progress=progress.get())
+
+
+def _batch(workspace: Workspace, model: Model, settings: RestoreSettings, output: str, *, force: bool, run: str) -> Batch:
+    from components.restore.run import Batch
+
+    return Batch(
+        model=model,
+        settings=settings,
+        output=output,
+        state=workspace.ledger.url,
+        objects=workspace.objects,
+        force=force,
+        engine=workspace.profile.backend.engine,
+        cache=workspace.home / "cache",
+        weights=workspace.weights_folder,
+        run=run,
+    )
+
+
+def find_model(workspace: Workspace, settings: RestoreSettings, sampler: SamplerSettings | None = None) -> tuple[Model, str]:
+    """The model that `restore.model` names, from the registry or a folder, and the name that means this version for ever.
+
+    Args:
+        workspace: registry and profile.
+        settings: which model, and what is changed of its sampler.
+        sampler: of a model in a folder; None is the profile's.
+    """
+    from components.register.lineage import fetch_parts
+    from components.register.names import ADAPTER
+    from components.restore.model import Model
+
     wanted, own = settings.model, settings.model_dump(include={"fidelity", "mode", "memory"}, exclude_none=True)
     folder = Path(wanted).expanduser()
     if not folder.is_dir() and not wanted.startswith((".", "/", "~")):
         version = workspace.tracker.resolve(wanted)
         parts = fetch_parts(workspace.tracker, version, workspace.home / "cache" / "models")
-        return Restorer(parts.base, parts.adapter, parts.sampler.model_copy(update=own)), f"{version.name}/{version.version}"
+        name = f"{version.name}/{version.version}"
+        return Model(name, parts.base, parts.adapter, parts.sampler.model_copy(update=own)), name
     if not (folder / ADAPTER).is_file():
         diffusers = (folder / "model_index.json").is_file()
         hint = " It is a diffusers folder: make a bundle of it with lucidflux convert." if diffusers else ""
         raise WeightsError(f"Expected a bundle with {ADAPTER} in the folder {folder}, found none.{hint}")
-    restorer = Restorer(folder, folder / ADAPTER, workspace.profile.sampler.model_copy(update=own))
-    return restorer, f"{folder.resolve().name}/{restorer.identity[:12]}"
+    sampling = (sampler or workspace.profile.sampler).model_copy(update=own)
+    model = Model("", folder, folder / ADAPTER, sampling)
+    return replace(model, name=f"{folder.resolve().name}/{model.identity[:12]}"), str(folder.absolute())
+
+
+def open_restorer(workspace: Workspace) -> tuple[Restorer, str]:
+    """The model that `restore.model` names, loaded, and its name without the folder's place."""
+    model, _ = find_model(workspace, workspace.profile.restore)
+    return model.load(), model.name

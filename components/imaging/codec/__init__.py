@@ -21,8 +21,10 @@ from components.imaging.codec.writing import (
     render,
     webp_version,
 )
+from components.imaging.codec.xmp import EDITED_BY_MODEL, embed, marked
 
 __all__ = [
+    "EDITED_BY_MODEL",
     "ENCODERS",
     "REASONS",
     "STORED",
@@ -34,6 +36,7 @@ __all__ = [
     "check_size",
     "decode",
     "decodes_heif",
+    "embed",
     "encode_avif",
     "encode_jpeg",
     "encode_png",
@@ -41,6 +44,7 @@ __all__ = [
     "identify",
     "libjpeg_version",
     "luma",
+    "marked",
     "render",
     "size_px",
     "source",

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from components.imaging.codec import colour, deep, exif, profile
+from components.imaging.codec import colour, deep, exif, profile, xmp
 from components.imaging.codec.deep import Levels
 from components.imaging.codec.opening import Limits, opened
 from components.imaging.codec.profile import Floats, Profile
@@ -50,6 +50,8 @@ class Source:
     undamaged photo than to leave it out."""
     exif: bytes = field(default=b"", repr=False)
     """EXIF block with its `Exif` header and orientation 1; empty for none."""
+    xmp: bytes = field(default=b"", repr=False)
+    """XMP packet with orientation 1; empty for none."""
 
 
 def source(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Source:
@@ -70,13 +72,13 @@ def source(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Source:
         kind = load_whole(image, data, limits)
         levels, icc, space, bits = _levels(image, data)
         levels = colour.upright_array(levels, image)
-        block = exif.carried(image)
+        block, packet = exif.carried(image), xmp.carried(image)
         grey, alpha_u16 = levels.shape[2] < 3, None
         if levels.shape[2] in {2, 4}:
             alpha_u16 = np.ascontiguousarray(levels[..., -1])
             levels = _filled(levels[..., :-1], alpha_u16)
         image_01, beyond_HWC = _to_srgb(levels, space)
-    return Source(image_01, kind, bits, grey, alpha_u16, icc, space, beyond_HWC, block)
+    return Source(image_01, kind, bits, grey, alpha_u16, icc, space, beyond_HWC, block, packet)
 
 
 def _levels(image: PIL.Image.Image, data: bytes) -> tuple[Levels, bytes, Profile | None, int]:

@@ -11,9 +11,8 @@ import pytest
 
 from components.backends import manifest
 from components.backends.storage import LocalStorage
-from components.imaging.restorer import Restorer
 from components.imaging.sampler import SamplerSettings
-from components.restore.inputs import find_inputs
+from components.restore.model import Model
 from components.restore.run import Batch, restore
 from components.restore.settings import RestoreSettings
 from flows.settings import load
@@ -60,8 +59,9 @@ def results(test_data, tmp_path_factory):
         image = PIL.Image.open(test_data / "nasty" / f"Portrait_{number}.jpg")
         image.reduce(20).save(folder / "in" / f"Portrait_{number}.png", exif=image.info["exif"])
     PIL.Image.new("RGB", (2000, 3), "teal").save(folder / "in" / "long.png")
-    batch = Batch(Restorer(load("tiny").base_folder, None, QUICK), "m/1", RestoreSettings(), folder / "out")
-    made = restore(find_inputs([str(folder / "in")]), batch, objects=LocalStorage(folder / "objects"))
+    model = Model("m/1", load("tiny").base_folder, None, QUICK)
+    places = {"output": f"{folder}/out", "state": f"sqlite:///{folder}/state.db", "objects": f"{folder}/objects"}
+    made = restore([str(folder / "in")], Batch(model=model, settings=RestoreSettings(), **places, restorer=model.load()))
     found = {}
     for row in manifest.rows(LocalStorage(folder / "objects"), made.manifest):
         output = (folder / "out" / row["output"]).read_bytes() if row["verdict"] == "kept" else row["reason"].encode()

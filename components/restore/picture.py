@@ -1,0 +1,212 @@
+"""One picture: read and looked up, restored, judged, written. Reading and writing are done by other threads than restoring."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from components.backends.storage import Storage
+from components.errors import DecodeError, StorageError
+from components.imaging import codec
+from components.records import content_hash
+from components.restore.inputs import Input, read_input
+from components.restore.plan import SUFFIX
+from components.restore.results import Results, Row, Standing
+from components.restore.settings import RestoreSettings
+
+if TYPE_CHECKING:
+    from components.imaging.restorer import Restorer
+
+Image01 = npt.NDArray[np.float32]
+
+FORM = "3"
+"""What results carry; part of what names one, so that those of an older form are made again."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What every picture of a batch needs beside the network."""
+
+    model: str
+    identity: str
+    """Of the loaded model: part of what names a result."""
+    settings: RestoreSettings
+    results: Results
+    open_root: Callable[[str], Storage]
+    """Gives the store at an input's root."""
+    weights: Path | None = None
+    """Weights folder, for metrics."""
+
+    def key(self, image_id: str) -> str:
+        """Name a result by the bytes of its input, the model and the settings that decide it."""
+        return content_hash(FORM, image_id, self.identity, self.settings.deciding())
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A picture that was read: to be restored, found, or with a reason."""
+
+    item: Input
+    output: str
+    image_id: str = ""
+    reason: str = ""
+    source: codec.Source | None = field(default=None, repr=False)
+    standing: Standing = field(default_factory=Standing, repr=False)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A restored picture in memory, and how it was made."""
+
+    image_01: Image01 = field(repr=False)
+    seed: int
+    fidelity: float
+    tile_px: int
+    codec_tile_px: int
+    flags: tuple[str, ...] = ()
+    """Why a person shall look at it, in short words; empty for no doubt."""
+
+
+Again = Callable[[int, float | None], Drawn]
+"""Restores the same picture with another seed and fidelity; None keeps the fidelity."""
+
+
+def load(item: Input, output: str, desk: Desk) -> Loaded:
+    """Read and decode a picture, unless its result is there already or cannot be written."""
+    began = time.monotonic()
+    loaded = Loaded(item, output)
+    try:
+        data = read_input(item, desk.open_root(item.root))
+    except StorageError:
+        return replace(loaded, reason="unreadable")
+    loaded = replace(loaded, image_id=hashlib.sha256(data).hexdigest())
+    try:
+        codec.identify(data)
+        standing = desk.results.look(output, desk.key(loaded.image_id))
+        if standing.found is not None:
+            return replace(loaded, standing=standing)
+        source = codec.source(data)
+        codec.check_size(source, kind_of(output))
+    except DecodeError as error:
+        return replace(loaded, reason=error.reason)
+    except ValueError:
+        return replace(loaded, reason="not_encodable")
+    if standing.taken:
+        return replace(loaded, reason="output_exists")
+    return replace(loaded, source=source, standing=standing, seconds=time.monotonic() - began)
+
+
+def kind_of(output: str) -> str:
+    """Format of a result by its name, which was given by its format."""
+    return next(kind for kind, suffix in SUFFIX.items() if output.endswith(suffix))
+
+
+def draw(restorer: Restorer, sources: Sequence[codec.Source], seeds: Sequence[int], smallest_px: int) -> list[Drawn]:
+    """Restore pictures of one size.
+
+    Raises:
+        DecodeError: memory ran out with the smallest tiles too.
+    """
+    from components.restore.tiles import restore_within
+
+    made, sampler = restore_within(restorer, [source.image_01 for source in sources], seeds, smallest_px)
+    return [
+        Drawn(image_01, seed, sampler.fidelity, sampler.tile_px, sampler.codec_tile_px)
+        for image_01, seed in zip(made, seeds, strict=True)
+    ]
+
+
+def settled(first: Drawn, source: codec.Source, again: Again, settings: RestoreSettings) -> Drawn:
+    """Decide what is kept of a picture.
+
+    The place for quality control: it may look at `first` beside its source, call `again`, and give what is best, with flags
+    where a person shall look. Now everything is kept as it came.
+    """
+    del source, again, settings
+    return first
+
+
+def judged(restorer: Restorer, first: Drawn, source: codec.Source, settings: RestoreSettings) -> Drawn:
+    """Let `settled` decide, with a way to restore the picture again."""
+
+    def again(seed: int, fidelity: float | None) -> Drawn:
+        sampler = restorer.sampler if fidelity is None else restorer.sampler.model_copy(update={"fidelity": fidelity})
+        other = restorer if sampler == restorer.sampler else restorer.with_sampler(sampler)
+        return draw(other, [source], [seed], settings.smallest_tile_px)[0]
+
+    return settled(first, source, again, settings)
+
+
+def save(loaded: Loaded, drawn: Drawn | None, desk: Desk, *, reason: str = "", seconds: float = 0.0) -> Row:
+    """Write a result and say what became of its input.
+
+    Args:
+        loaded: as it was read.
+        drawn: the restored picture; None where there is none.
+        desk: settings and the output.
+        reason: why it could not be restored.
+        seconds: time that restoring took.
+    """
+    began = time.monotonic()
+    settings = desk.settings
+    row: Row = {
+        "origin": loaded.item.origin,
+        "input": loaded.item.name,
+        "id": loaded.image_id,
+        "model": desk.model,
+        "settings": content_hash(settings.deciding()),
+        "seed": settings.seed,
+        "verdict": "failed",
+        "reason": loaded.reason or reason,
+        "reused": False,
+        "review": False,
+        "flags": "",
+        "seconds": seconds,
+    }
+    if loaded.standing.found is not None:
+        facts, data = loaded.standing.found, loaded.standing.data
+        return _kept(row | facts | {"reused": True}, data, settings, desk)
+    if drawn is None or loaded.source is None:
+        return row
+    kind = kind_of(loaded.output)
+    packet = codec.marked(loaded.source.xmp) if settings.marker else loaded.source.xmp
+    encoded = codec.embed(codec.render(drawn.image_01, loaded.source, kind), packet)
+    height_px, width_px = drawn.image_01.shape[:2]
+    facts = {
+        "output": loaded.output,
+        "output_sha256": hashlib.sha256(encoded).hexdigest(),
+        "width_px": width_px,
+        "height_px": height_px,
+        "seed": drawn.seed,
+        "fidelity": drawn.fidelity,
+        "tile_px": drawn.tile_px,
+        "codec_tile_px": drawn.codec_tile_px,
+        "flags": " ".join(drawn.flags),
+    }
+    facts["seconds"] = round(loaded.seconds + seconds + time.monotonic() - began, 4)
+    if not desk.results.keep(loaded.output, desk.key(loaded.image_id), encoded, facts, loaded.standing):
+        return row | {"reason": "output_exists"}
+    return _kept(row | facts, encoded, settings, desk)
+
+
+def _kept(row: Row, data: bytes, settings: RestoreSettings, desk: Desk) -> Row:
+    review = settings.review == "all" or (settings.review == "flagged" and bool(row["flags"]))
+    scores = json.dumps(_scores(data, desk), sort_keys=True) if settings.scores else ""
+    return row | {"verdict": "kept", "reason": "", "review": review, "scores": scores}
+
+
+def _scores(data: bytes, desk: Desk) -> dict[str, float]:
+    """Metrics of the file as it was written."""
+    from components.imaging import iqa
+
+    image_u8 = codec.decode(data, limits=codec.STORED).image_u8
+    return {name: iqa.score(name, [image_u8], weights=desk.weights)[0] for name in desk.settings.scores}
