@@ -314,6 +314,15 @@ class Restoration(Record):
     failed: int
     review: int = 0
     """Results that a person shall look at."""
+    review_page: str = ""
+    """Key of the page of flagged results; empty where none is."""
+    drift: str = ""
+    """What the drift watch says in a sentence; empty where nothing was watched."""
+    drift_page: str = ""
+    drifted: tuple[str, ...] = ()
+    """A sentence for each statistic that drifted."""
+    moved: tuple[str, ...] = ()
+    """Ids of pictures that make the difference: what a retraining should see."""
     job: str = ""
     """Id of the job, by which it is continued."""
     sidecar: str = ""

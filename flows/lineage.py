@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from components.backends import manifest
 from components.backends.catalog import find
 from components.backends.tables import Tables
 from components.errors import ManifestError, RegistryError
-from components.records import EvalReport, ModelVersion, TrainRun
+from components.records import EvalReport, ModelVersion, TrainRun, content_hash
 from flows.workspace import Workspace
 
 if TYPE_CHECKING:
     from components.register.gates import Candidate
+    from components.restore.drift import Row, Sample
 
 
 def find_run(workspace: Workspace, model: str) -> TrainRun:
@@ -102,3 +104,62 @@ def candidate(workspace: Workspace, version: ModelVersion, champion: ModelVersio
         register=profile.registry,
         promote=profile.promote,
     )
+
+
+WATCHED_PAIRS = 200
+"""Training pairs that are made again once per training, to know what LQ the model saw."""
+
+
+def training_samples(workspace: Workspace, model: str) -> dict[str, Sample]:
+    """What a registered version was trained with, for the drift watch; empty for a model that was not trained in this home.
+
+    Args:
+        workspace: registry and store.
+        model: `NAME/version`.
+    """
+    try:
+        run = find_run(workspace, workspace.tracker.resolve(model).run_id)
+    except RegistryError:
+        return {}
+    return {"training set": _curated_sample(workspace, run), "training LQ": _damaged_sample(workspace, run)}
+
+
+def _curated_sample(workspace: Workspace, run: TrainRun) -> Sample:
+    """Of the kept pictures, from what their manifest says."""
+    from components.restore import drift
+
+    curated, most = run.pairs.curation.manifest, workspace.profile.restore.drift.sample
+
+    def known() -> Iterator[tuple[str, Row]]:
+        sql = f"select id, blur, flat_share, width_px, height_px from rows where verdict = 'kept' order by id limit {most}"
+        for row in manifest.query(workspace.store, curated, sql):
+            yield row["id"], drift.curated(row)
+
+    return _once(workspace, f"drift/training/{curated.sha256}-{most}.json", lambda: drift.sample(known(), most))
+
+
+def _damaged_sample(workspace: Workspace, run: TrainRun) -> Sample:
+    """Of the LQ side of some pairs, made again and measured."""
+    from components.restore import drift
+    from components.synthesize.pairs import remade
+
+    pairs, settings = run.pairs.manifest, workspace.profile.restore.drift
+    key = content_hash(pairs.sha256, WATCHED_PAIRS, settings.statistics)
+
+    def measured() -> Iterator[tuple[str, dict[str, float]]]:
+        for row in manifest.query(workspace.store, pairs, f"select * from rows order by id limit {WATCHED_PAIRS}"):
+            found = drift.measure_input(remade(workspace.store, row)[1], settings.statistics)
+            yield row["id"], found
+
+    return _once(workspace, f"drift/training/{key}.json", lambda: drift.sample(measured(), WATCHED_PAIRS))
+
+
+def _once(workspace: Workspace, key: str, make: Callable[[], Sample]) -> Sample:
+    """Find a sample, or make and keep it."""
+    from components.restore.drift import Sample
+
+    if workspace.store.exists(key):
+        return Sample.unpack(workspace.store.read(key))
+    made = make()
+    workspace.store.put(key, made.pack())
+    return made

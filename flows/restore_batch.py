@@ -23,6 +23,9 @@ DEPLOYMENT = "restore-batch/restore-batch"
 EVENT = "lucidflux.restore-batch"
 """Name of the event at the end of a batch, followed by `.finished` or `.failed`."""
 
+DRIFT_EVENT = "lucidflux.drift"
+"""A batch is unlike the training set or the last batches; its payload names the pictures that make the difference."""
+
 
 @flow(name="restore-batch")
 def restore_batch(
@@ -129,6 +132,9 @@ def _told(workspace: Workspace, inputs: Sequence[str], go: Callable[[str], Resto
         raise
     resource = {"prefect.resource.id": f"lucidflux.job.{made.job}", "prefect.resource.name": made.model}
     emit_event(event=f"{EVENT}.finished", resource=resource, payload=made.model_dump(mode="json") | {"run": run})
+    if made.drifted:
+        payload = {"summary": made.drift, "drifted": list(made.drifted), "pictures": list(made.moved), "page": made.drift_page}
+        emit_event(event=DRIFT_EVENT, resource=resource, payload=payload | {"run": run})
     create_markdown_artifact(_summary(inputs, made), key="restoration", description=f"{made.restored} restored by {made.model}")
     return made
 
@@ -139,4 +145,11 @@ def _summary(inputs: Sequence[str], made: Restoration) -> str:
         f"| {made.restored} | {made.reused} | {made.failed} | {made.review} | {made.start_seconds:.1f} s | "
         f"{made.work_seconds:.1f} s |\n\nFrom {', '.join(f'`{item}`' for item in inputs)} to `{made.output}` by `{made.model}`; "
         f"a line for each input in `{made.sidecar}`, rows in `{made.manifest.uri}`. Job `{made.job[:12]}`.\n"
+        + "".join(f"\n{words}\n" for words in pages(made))
     )
+
+
+def pages(made: Restoration) -> list[str]:
+    """Sentences about what a person should look at."""
+    said = [f"Flagged results, before and after: `{made.review_page}`."] if made.review_page else []
+    return said + ([f"Drift: {made.drift} Page: `{made.drift_page}`."] if made.drift else [])

@@ -178,7 +178,14 @@ class Restorer:
             WeightsError: a result is not finite.
             SettingsError: the chosen kernel does not work on this device.
         """
-        results = {index: _to_array(restored_01) for index, _, restored_01 in self._each(images_01, np.float32, seeds)}
+        return [restored_01 for _, restored_01 in self.restore_both_01(images_01, seeds)]
+
+    def restore_both_01(self, images_01: Sequence[Image01], seeds: Sequence[int] | None = None) -> list[tuple[Image01, Image01]]:
+        """As `restore_01`, with what the light restorer alone makes of each: (LRP, restored)."""
+        results = {
+            index: (_to_array(lrp_01), _to_array(restored_01))
+            for index, lrp_01, restored_01 in self._each(images_01, np.float32, seeds)
+        }
         return [results[index] for index in range(len(images_01))]
 
     def _each(

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.backends.storage import Storage
-from components.errors import DecodeError, StorageError
+from components.errors import DecodeError, StorageError, WeightsError
 from components.imaging import codec
 from components.records import content_hash
 from components.restore.inputs import Input, read_input
@@ -24,11 +24,16 @@ from components.restore.settings import RestoreSettings
 
 if TYPE_CHECKING:
     from components.imaging.restorer import Restorer
+    from components.restore.quality import Judged
 
 Image01 = npt.NDArray[np.float32]
 
 FORM = "3"
 """What results carry; part of what names one, so that those of an older form are made again."""
+
+
+STATISTICS = "statistics"
+"""Of a row on its way to the sample of its shard; no column."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,9 @@ class Desk:
     results: Results
     open_root: Callable[[str], Storage]
     """Gives the store at an input's root."""
+    objects: Storage
+    """Receives what the page of flagged results shows."""
+    job: str
     weights: Path | None = None
     """Weights folder, for metrics."""
 
@@ -59,6 +67,8 @@ class Loaded:
     image_id: str = ""
     reason: str = ""
     source: codec.Source | None = field(default=None, repr=False)
+    data: bytes = field(default=b"", repr=False)
+    """The file, where it is to be restored."""
     standing: Standing = field(default_factory=Standing, repr=False)
     seconds: float = 0.0
 
@@ -68,16 +78,16 @@ class Drawn:
     """A restored picture in memory, and how it was made."""
 
     image_01: Image01 = field(repr=False)
+    lrp_01: Image01 = field(repr=False)
+    """What the light restorer alone makes."""
     seed: int
     fidelity: float
     tile_px: int
     codec_tile_px: int
     flags: tuple[str, ...] = ()
-    """Why a person shall look at it, in short words; empty for no doubt."""
-
-
-Again = Callable[[int, float | None], Drawn]
-"""Restores the same picture with another seed and fidelity; None keeps the fidelity."""
+    """Checks that it does not pass, the worst first; empty for no doubt."""
+    verdict: Judged | None = field(default=None, repr=False)
+    """What inspection says; None where nothing was inspected."""
 
 
 def load(item: Input, output: str, desk: Desk) -> Loaded:
@@ -102,7 +112,7 @@ def load(item: Input, output: str, desk: Desk) -> Loaded:
         return replace(loaded, reason="not_encodable")
     if standing.taken:
         return replace(loaded, reason="output_exists")
-    return replace(loaded, source=source, standing=standing, seconds=time.monotonic() - began)
+    return replace(loaded, source=source, data=data, standing=standing, seconds=time.monotonic() - began)
 
 
 def kind_of(output: str) -> str:
@@ -120,30 +130,32 @@ def draw(restorer: Restorer, sources: Sequence[codec.Source], seeds: Sequence[in
 
     made, sampler = restore_within(restorer, [source.image_01 for source in sources], seeds, smallest_px)
     return [
-        Drawn(image_01, seed, sampler.fidelity, sampler.tile_px, sampler.codec_tile_px)
-        for image_01, seed in zip(made, seeds, strict=True)
+        Drawn(image_01, lrp_01, seed, sampler.fidelity, sampler.tile_px, sampler.codec_tile_px)
+        for (lrp_01, image_01), seed in zip(made, seeds, strict=True)
     ]
 
 
-def settled(first: Drawn, source: codec.Source, again: Again, settings: RestoreSettings) -> Drawn:
-    """Decide what is kept of a picture.
-
-    The place for quality control: it may look at `first` beside its source, call `again`, and give what is best, with flags
-    where a person shall look. Now everything is kept as it came.
-    """
-    del source, again, settings
-    return first
-
-
 def judged(restorer: Restorer, first: Drawn, source: codec.Source, settings: RestoreSettings) -> Drawn:
-    """Let `settled` decide, with a way to restore the picture again."""
+    """Inspect a result beside its source, make a refused one again as `quality` plans it, and give the best."""
+    from components.restore import quality
 
-    def again(seed: int, fidelity: float | None) -> Drawn:
-        sampler = restorer.sampler if fidelity is None else restorer.sampler.model_copy(update={"fidelity": fidelity})
-        other = restorer if sampler == restorer.sampler else restorer.with_sampler(sampler)
-        return draw(other, [source], [seed], settings.smallest_tile_px)[0]
+    if not settings.quality.inspect.checks:
+        return first
+    made = {(first.seed, first.fidelity): first}
 
-    return settled(first, source, again, settings)
+    def once(seed: int, fidelity: float) -> Image01:
+        other = restorer.with_sampler(restorer.sampler.model_copy(update={"fidelity": fidelity}))
+        try:
+            (one,) = draw(other, [source], [seed], settings.smallest_tile_px)
+        except DecodeError as error:  # memory was enough for the first; what is there stays
+            raise WeightsError(str(error)) from error
+        made[seed, fidelity] = one
+        return one.image_01
+
+    began_with = quality.Attempt(seed=first.seed, fidelity=first.fidelity)
+    found = quality.judged(once, source.image_01, settings.quality, began_with, lrp=first.lrp_01, made=first.image_01)
+    kept = made[found.attempt.seed, found.attempt.fidelity]
+    return replace(kept, flags=tuple(one.check for one in found.findings.failed), verdict=found)
 
 
 def save(loaded: Loaded, drawn: Drawn | None, desk: Desk, *, reason: str = "", seconds: float = 0.0) -> Row:
@@ -195,7 +207,29 @@ def save(loaded: Loaded, drawn: Drawn | None, desk: Desk, *, reason: str = "", s
     facts["seconds"] = round(loaded.seconds + seconds + time.monotonic() - began, 4)
     if not desk.results.keep(loaded.output, desk.key(loaded.image_id), encoded, facts, loaded.standing):
         return row | {"reason": "output_exists"}
-    return _kept(row | facts, encoded, settings, desk)
+    _show(loaded, drawn, desk)
+    return _kept(row | facts | {STATISTICS: _measured(loaded, drawn, settings)}, encoded, settings, desk)
+
+
+def _show(loaded: Loaded, drawn: Drawn, desk: Desk) -> None:
+    """Put a flagged picture where the review page finds it."""
+    if drawn.verdict is None or not drawn.verdict.flagged or loaded.source is None:
+        return
+    from components.restore import review_page
+
+    entry = review_page.reviewed(
+        drawn.verdict, loaded.source.image_01, image_id=loaded.image_id, origin=loaded.item.origin, model=desk.model
+    )
+    review_page.keep(desk.objects, desk.job, entry)
+
+
+def _measured(loaded: Loaded, drawn: Drawn, settings: RestoreSettings) -> dict[str, float]:
+    """Statistics for the drift watch, before and after."""
+    if loaded.source is None or not settings.drift.statistics:
+        return {}
+    from components.restore import drift
+
+    return drift.measure(loaded.source.image_01, drawn.image_01, loaded.data, settings.drift.statistics)
 
 
 def _kept(row: Row, data: bytes, settings: RestoreSettings, desk: Desk) -> Row:

@@ -7,23 +7,25 @@ this process, on this machine or on a Ray cluster. Whoever is killed, the same c
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.backends.jobs import Job, Jobs
 from components.backends.storage import LocalStorage, Storage, open_storage
 from components.errors import SourceError, WeightsError
 from components.records import Progress, Restoration, content_hash, quiet
+from components.restore import drift, review_page
 from components.restore.crew import KIND, Crew
+from components.restore.drift import Sample
 from components.restore.finish import Outcome, gather
 from components.restore.inputs import Input, Place, list_inputs
 from components.restore.model import Model
 from components.restore.plan import Plan, make_plan
 from components.restore.settings import RestoreSettings
-from components.restore.work import Served, Work
+from components.restore.work import Served, Work, sample_of
 
 if TYPE_CHECKING:
     from components.imaging.restorer import Restorer
@@ -50,6 +52,8 @@ class Batch:
     """Address of a Ray cluster; empty for this machine."""
     cache: Path | None = None
     weights: Path | None = None
+    training: Mapping[str, Sample] = field(default_factory=dict, repr=False)
+    """What the model was trained with, by name, for the drift watch; empty where it is not known."""
     run: str = ""
     """Id of the flow run, by which the job is found again."""
     restorer: Restorer | None = None
@@ -165,7 +169,8 @@ def _go_on(job: Job, jobs: Jobs, batch: Batch, progress: Progress) -> Restoratio
     )
     served = Crew(work, job.items, jobs, batch.engine, batch.restorer, progress).work_off()
     output, settings = open_storage(batch.output), content_hash(batch.settings.deciding())
-    outcome = gather(job, jobs.results(job.id), objects=batch.store, output=output, settings=settings)
+    parts = jobs.results(job.id)
+    outcome = gather(job, parts, objects=batch.store, output=output, settings=settings)
     failed = outcome.counts["failed"]
     too_many = failed > batch.settings.max_failed_share * job.items
     jobs.close(job.id, "failed" if too_many else "finished", outcome.counts)
@@ -174,7 +179,23 @@ def _go_on(job: Job, jobs: Jobs, batch: Batch, progress: Progress) -> Restoratio
             f"{failed} of {job.items} pictures failed, more than restore.max_failed_share = {batch.settings.max_failed_share} "
             f"allows. The reasons are in {batch.output}/{outcome.sidecar}; restored pictures were kept."
         )
-    return _record(job, batch, outcome, served, began)
+    return _record(job, batch, outcome, served, began).model_copy(update=_looked_at(job, batch, parts, outcome.counts))
+
+
+def _looked_at(job: Job, batch: Batch, parts: Sequence[str], counts: Mapping[str, int]) -> dict[str, Any]:
+    """Pages of flagged results and of drift, and what they say."""
+    store, settings = batch.store, batch.settings
+    said: dict[str, Any] = {}
+    if any(True for _ in store.list(f"reviews/{job.id}/")):
+        restored = counts["restored"] + counts["reused"]
+        said["review_page"] = review_page.put_page(store, job.id, restored=restored, shown=settings.quality.shown)
+    samples = (Sample.unpack(store.read(sample_of(key))) for key in parts)
+    found = drift.merged(samples, settings.drift.sample)
+    if found.rows:
+        report = drift.watch(store, job.id, found, batch.training, settings.drift)
+        drifted = tuple(line.sentence for line in report.drifted)
+        said |= {"drift": report.summary, "drift_page": report.page, "drifted": drifted, "moved": report.moved_ids}
+    return said
 
 
 def _record(job: Job, batch: Batch, outcome: Outcome, served: list[Served], began: float) -> Restoration:

@@ -7,11 +7,23 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from components.records import Settings
+from components.restore.control_settings import DriftSettings, QualitySettings
 
 MODEL = frozenset({"model", "fidelity", "mode", "memory"})
 """Settings that are part of the model's identity, which knows what they mean."""
 HOW = frozenset(
-    {"max_failed_share", "workers", "shard_pictures", "lease_s", "ahead", "batch", "smallest_tile_px", "review", "scores"}
+    {
+        "max_failed_share",
+        "workers",
+        "shard_pictures",
+        "lease_s",
+        "ahead",
+        "batch",
+        "smallest_tile_px",
+        "review",
+        "scores",
+        "drift",
+    }
 )
 """Settings that decide how and where work is done and what is said about it, never a result."""
 
@@ -35,6 +47,10 @@ class RestoreSettings(Settings):
     """Restored files say that a trained model edited them: IPTC's digital source type, in XMP."""
     review: Literal["none", "all", "flagged"] = "none"
     """Which results a person shall look at: none, all, or those that a check flagged."""
+    quality: QualitySettings = QualitySettings()
+    """How each result is inspected, and what becomes of one that is refused; `inspect.checks = []` switches it off."""
+    drift: DriftSettings = DriftSettings()
+    """How a batch is compared with the training set and the last batches; `statistics = []` switches it off."""
     scores: tuple[str, ...] = ()
     """Metrics without reference and without weights, such as `piqe`, that are written beside each result."""
     max_failed_share: Annotated[float, Field(ge=0, le=1)] = 1.0

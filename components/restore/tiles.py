@@ -24,7 +24,7 @@ _SAID = ("out of memory", "can't allocate memory", "cannot allocate memory")
 
 def restore_within(
     restorer: Restorer, images_01: Sequence[Image01], seeds: Sequence[int], smallest_px: int
-) -> tuple[list[Image01], SamplerSettings]:
+) -> tuple[list[tuple[Image01, Image01]], SamplerSettings]:
     """Restore pictures of one size, with tiles as large as memory allows.
 
     Args:
@@ -34,7 +34,7 @@ def restore_within(
         smallest_px: no tile becomes smaller than this.
 
     Returns:
-        The results, and the sampler whose tiles fitted.
+        (LRP, restored) of each, and the sampler whose tiles fitted.
 
     Raises:
         DecodeError: with reason `out_of_memory`, when the smallest tiles do not fit either.
@@ -42,7 +42,7 @@ def restore_within(
     longest_px = max(max(image.shape[:2]) for image in images_01)
     for sampler in smaller(restorer.sampler, longest_px, restorer.pipeline.frozen.config.latent.token_px, smallest_px):
         one = restorer if sampler == restorer.sampler else restorer.with_sampler(sampler)
-        made = _tried(lambda one=one: one.restore_01(images_01, seeds=seeds))  # type: ignore[misc]
+        made = _tried(lambda one=one: one.restore_both_01(images_01, seeds=seeds))  # type: ignore[misc]
         if made is not None:
             return made, sampler
     raise DecodeError("out_of_memory", f"{longest_px} px in tiles of {smallest_px} px")
@@ -75,7 +75,7 @@ def smaller(sampler: SamplerSettings, longest_px: int, multiple_px: int, smalles
         )
 
 
-def _tried(call: Callable[[], list[Image01]]) -> list[Image01] | None:
+def _tried(call: Callable[[], list[tuple[Image01, Image01]]]) -> list[tuple[Image01, Image01]] | None:
     """None where memory ran out; what the call held is free by then."""
     try:
         return call()

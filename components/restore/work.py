@@ -23,7 +23,7 @@ from components.errors import DecodeError, RegistryError
 from components.restore.inputs import Input
 from components.restore.model import Model
 from components.restore.owner import gone, myself
-from components.restore.picture import Desk, Drawn, Loaded, draw, judged, load, save
+from components.restore.picture import STATISTICS, Desk, Drawn, Loaded, draw, judged, load, save
 from components.restore.plan import ahead
 from components.restore.results import Results, Row
 from components.restore.settings import RestoreSettings
@@ -106,7 +106,9 @@ def serve(work: Work, load: Callable[[], Restorer], done: Callable[[int], None] 
     began, loading = time.time(), Loading(lambda: work.model.prove(load()))
     jobs, objects = Jobs(work.state), open_storage(work.objects, cache=work.cache)
     results = Results(open_storage(work.output), work.force)
-    desk = Desk(work.model.name, work.model.identity, work.settings, results, cache(open_storage), work.weights)
+    desk = Desk(
+        work.model.name, work.model.identity, work.settings, results, cache(open_storage), objects, work.job, work.weights
+    )
     while (lease := _next(jobs, work)) is not None:
         with Held(jobs, lease, work.settings.lease_s) as held:
             rows = []
@@ -115,8 +117,22 @@ def serve(work: Work, load: Callable[[], Restorer], done: Callable[[int], None] 
                 done(1)
             if len(rows) == lease.items and not held.lost:
                 key = f"parts/restore/rows/{lease.job[:16]}/{lease.number:06}-{lease.fence}.parquet"
+                _sample(rows, objects, sample_of(key), work.settings)
                 jobs.commit(lease, manifest.write_part(objects, key, "restored", rows))
     return Served(began + loading.seconds, time.time())
+
+
+def sample_of(key: str) -> str:
+    """Where the drift watch's sample of a shard lies, beside the rows of the shard."""
+    return key.replace("/rows/", "/drift/").replace(".parquet", ".json")
+
+
+def _sample(rows: list[Row], objects: Storage, key: str, settings: RestoreSettings) -> None:
+    """Keep a sample of what was measured while restoring; what was found there already is not measured again."""
+    from components.restore import drift
+
+    measured = [(row["id"], found) for row in rows if (found := row.pop(STATISTICS, None))]
+    objects.put(key, drift.sample(measured, settings.drift.sample).pack())
 
 
 def _next(jobs: Jobs, work: Work) -> Lease | None:

@@ -57,5 +57,12 @@ def said(made: Restoration) -> str:
     """What a person is told of a restoration."""
     line = f"{made.restored} restored, {made.reused} unchanged from before, {made.failed} failed, by {made.model}: {made.output}"
     review = f"\n{made.review} to be looked at by a person." if made.review else ""
+    looked = "".join(f"\n{words}" for words in _pages(made))
     times = f"Start {made.start_seconds:.1f} s, work {made.work_seconds:.1f} s."
-    return f"{line}{review}\n{times} Job {made.job[:12]}; a line for each input: {made.sidecar}"
+    return f"{line}{review}{looked}\n{times} Job {made.job[:12]}; a line for each input: {made.sidecar}"
+
+
+def _pages(made: Restoration) -> list[str]:
+    from flows.restore_batch import pages
+
+    return [words.replace("`", "") for words in pages(made)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from prefect import task
 
 from components.errors import WeightsError
-from components.records import EvalReport, ModelVersion, Restoration, TrainRun
+from components.records import EvalReport, ModelVersion, Progress, Restoration, TrainRun
 from flows.progress import progress
 from flows.tasks.caching import RETRY
 from flows.workspace import Workspace, git_revision
@@ -78,7 +79,7 @@ def restore_pictures(workspace: Workspace, inputs: list[str], output: str, *, fo
     settings = workspace.profile.restore
     model, pinned = find_model(workspace, settings)
     batch = _batch(workspace, model, settings.model_copy(update={"model": pinned}), output, force=force, run=run)
-    return restore(inputs, batch, progress=progress.get())
+    return _told(workspace, lambda watched: restore(inputs, batch, progress=watched))
 
 
 @task(name="continue-job", **RETRY)
@@ -94,11 +95,23 @@ def continue_job(workspace: Workspace, name: str, run: str = "") -> Restoration:
     settings = RestoreSettings(**(job.settings["restore"] | how))
     model, _ = find_model(workspace, settings, SamplerSettings(**job.settings["sampler"]))
     batch = _batch(workspace, model, settings, job.output, force=job.settings["force"], run=run)
-    return go_on(job, batch, progress=progress.get())
+    return _told(workspace, lambda watched: go_on(job, batch, progress=watched))
+
+
+def _told(workspace: Workspace, work: Callable[[Progress], Restoration]) -> Restoration:
+    """Restore, and tell Prometheus how far it is where settings ask for it."""
+    from components.backends.figures import BatchFigures
+
+    figures = BatchFigures()
+    with figures.told(workspace.profile.backend.metrics):
+        made = work(figures.watching(progress.get()))
+        figures.ended({name: getattr(made, name) for name in ("restored", "reused", "failed", "review")})
+    return made
 
 
 def _batch(workspace: Workspace, model: Model, settings: RestoreSettings, output: str, *, force: bool, run: str) -> Batch:
     from components.restore.run import Batch
+    from flows.lineage import training_samples
 
     return Batch(
         model=model,
@@ -110,6 +123,7 @@ def _batch(workspace: Workspace, model: Model, settings: RestoreSettings, output
         engine=workspace.profile.backend.engine,
         cache=workspace.home / "cache",
         weights=workspace.weights_folder,
+        training=training_samples(workspace, model.name) if settings.drift.statistics else {},
         run=run,
     )
 

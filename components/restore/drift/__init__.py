@@ -23,9 +23,13 @@ from components.restore.drift.picture import page, put_page
 from components.restore.drift.samples import Row, Sample, merged, sample
 
 __all__ = [
-    "DriftReport", "DriftSettings", "Moved", "Row", "Sample", "compare", "curated", "last", "measure", "merged", "page",
-    "put_page", "record", "reports", "sample", "watch",
+    "DriftReport", "DriftSettings", "Moved", "Row", "Sample", "compare", "curated", "last", "measure", "measure_input", "merged",
+    "page", "put_page", "record", "reports", "sample", "watch",
 ]  # fmt: skip
+
+
+OF_THE_WHOLE = frozenset({"megapixels", "jpeg_quality"})
+"""Statistics that a crop without a file does not have."""
 
 
 def measure(
@@ -43,6 +47,17 @@ def measure(
     before = measures.measure(lq, file, names)
     after = measures.measure(restored, b"", [name for name in names if name != "jpeg_quality"])
     return {f"input.{name}": value for name, value in before.items()} | {f"output.{name}": value for name, value in after.items()}
+
+
+def measure_input(lq: Image, statistics: Iterable[str] = CHEAP) -> dict[str, float]:
+    """Measure an LQ alone, in pixels: what depends on the size of a picture or its file is left out.
+
+    Args:
+        lq: (H, W, 3) uint8 RGB.
+        statistics: names in STATISTICS.
+    """
+    names = [name for name in statistics if name not in OF_THE_WHOLE]
+    return {f"input.{name}": value for name, value in measures.measure(lq, b"", names).items()}
 
 
 def curated(row: Mapping[str, Any]) -> Row:

@@ -24,7 +24,7 @@ def test_a_picture_of_one_tile_of_the_smallest_size_is_tried_once():
 )
 def test_memory_that_runs_out_is_answered_by_smaller_tiles(restorer, monkeypatch, error):
     sizes = []
-    genuine = type(restorer).restore_01
+    genuine = type(restorer).restore_both_01
 
     def scarce(self, images_01, seeds=None):
         sizes.append(self.sampler.tile_px)
@@ -32,10 +32,10 @@ def test_memory_that_runs_out_is_answered_by_smaller_tiles(restorer, monkeypatch
             raise error
         return genuine(self, images_01, seeds)
 
-    monkeypatch.setattr(type(restorer), "restore_01", scarce)
+    monkeypatch.setattr(type(restorer), "restore_both_01", scarce)
     image_01 = np.random.default_rng(0).random((40, 128, 3), dtype=np.float32)
-    (made,), sampler = restore_within(restorer, [image_01], [0], 32)
-    assert made.shape == image_01.shape
+    ((lrp, made),), sampler = restore_within(restorer, [image_01], [0], 32)
+    assert lrp.shape == made.shape == image_01.shape
     assert (sampler.tile_px, sampler.codec_tile_px, len(sizes)) == (32, 64, 2)
     with pytest.raises(DecodeError, match="out_of_memory"):
         restore_within(restorer, [image_01], [0], 128)
@@ -45,6 +45,6 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(restorer, monkeypatch):
     def broken(self, images_01, seeds=None):
         raise RuntimeError("device-side assert")
 
-    monkeypatch.setattr(type(restorer), "restore_01", broken)
+    monkeypatch.setattr(type(restorer), "restore_both_01", broken)
     with pytest.raises(RuntimeError, match="assert"):
         restore_within(restorer, [np.zeros((8, 8, 3), np.float32)], [0], 64)

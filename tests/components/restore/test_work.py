@@ -13,7 +13,9 @@ from components.backends.jobs import Jobs
 from components.backends.storage import LocalStorage, open_storage
 from components.errors import SourceError, WeightsError
 from components.imaging import codec
-from components.restore import crew, picture, work
+from components.imaging.inspect_settings import InspectSettings
+from components.restore import crew, picture, quality, work
+from components.restore.control_settings import DriftSettings, QualitySettings
 from components.restore.model import Model
 from components.restore.owner import gone, myself
 from components.restore.run import Batch, go_on, restore
@@ -204,16 +206,41 @@ def test_the_sidecar_says_how_each_result_was_made(photos, batch):
     assert made.review == 5
 
 
-def test_the_place_for_quality_control_can_restore_again_and_flag(photos, batch, monkeypatch):
-    def flagged(first, source, again, settings):
-        other = again(7, 1.0)
-        assert not np.array_equal(other.image_01, first.image_01)
-        return replace(other, flags=("doubtful",))
+def test_a_refused_result_is_made_again_flagged_and_shown(photos, batch):
+    strict = InspectSettings(checks=("consistency",), consistency_u8=1e-6)  # no result passes
+    settings = batch.settings.model_copy(update={"review": "flagged", "quality": QualitySettings(retries=1, inspect=strict)})
+    made = restore([str(photos)], replace(batch, settings=settings))
+    rows = lines(made).values()
+    assert {(row["flags"], row["review"]) for row in rows} == {("consistency", True)}
+    assert {(row["seed"], row["fidelity"]) for row in rows} <= {(0, 0.0), (quality.SEED_STEP % 2**63, 0.5)}
+    assert made.review == 5
+    html = batch.store.read(made.review_page).decode()
+    assert all(f"{number}.png" in html for number in range(5))
+    assert html.count("attempts") >= 1
 
-    monkeypatch.setattr(picture, "settled", flagged)
-    made = restore([str(photos)], replace(batch, settings=batch.settings.model_copy(update={"review": "flagged"})))
-    row = lines(made)["0.png"]
-    assert (row["seed"], row["fidelity"], row["flags"], row["review"]) == (7, 1.0, "doubtful", True)
+
+def test_nothing_is_inspected_where_no_check_is_asked(photos, batch):
+    none = QualitySettings(inspect=InspectSettings(checks=()))
+    made = restore([str(photos)], replace(batch, settings=batch.settings.model_copy(update={"quality": none})))
+    assert (made.review_page, {row["flags"] for row in lines(made).values() if "flags" in row}) == ("", set())
+
+
+def test_a_batch_unlike_the_last_one_is_called_drifted(photos, batch, tmp_path):
+    watching = batch.settings.model_copy(
+        update={"drift": DriftSettings(pictures_minimum=5, statistics=("brightness",)), "shard_pictures": 4}
+    )
+    dark = tmp_path / "dark"
+    dark.mkdir()
+    for number in range(20):
+        for folder, top in (photos, 256), (dark, 40):
+            image_u8 = np.random.default_rng(number).integers(0, top, (16, 16, 3), dtype=np.uint8)
+            (folder / f"{number}.png").write_bytes(codec.encode_png(image_u8))
+    first = restore([str(photos)], replace(batch, settings=watching))
+    assert (first.drifted, bool(first.drift)) == ((), True)
+    second = restore([str(dark)], replace(batch, settings=watching, output=str(tmp_path / "out2")))
+    assert any("input.brightness" in line or "brightness" in line for line in second.drifted)
+    assert second.moved
+    assert "brightness" in batch.store.read(second.drift_page).decode()
 
 
 def test_the_marker_can_be_switched_off_and_is_another_result(photos, batch, tmp_path):
