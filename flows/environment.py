@@ -10,7 +10,7 @@ from pathlib import Path
 from flows.operations import record
 
 HEARTBEAT_SECONDS = "30"
-"""Between signs of life of a flow run; Prefect accepts no less. Its own 180 would look like death to the platform's automations."""
+"""Between signs of life of a flow run; Prefect accepts no less. With its own 180 the platform would take a run for dead."""
 
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
