@@ -9,6 +9,9 @@ from pathlib import Path
 
 from flows.operations import record
 
+HEARTBEAT_SECONDS = "30"
+"""Between signs of life of a flow run; Prefect accepts no less. With its own 180 the platform would take a run for dead."""
+
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
@@ -45,6 +48,7 @@ def prepare(home: Path) -> None:
     inside = {
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_LOCAL_STORAGE_PATH": str(home / "prefect" / "results"),
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": HEARTBEAT_SECONDS,
         "MPLCONFIGDIR": str(home / "cache" / "matplotlib"),
     }
     for name, value in (QUIET | inside).items():

@@ -92,7 +92,7 @@ def _dead() -> AutomationCore:
         description=f"No sign of life for {DEAD_SECONDS} s: the process is gone.",
         trigger=EventTrigger(
             posture=Posture.Proactive,
-            after={_HEARTBEAT},
+            after={_HEARTBEAT, "prefect.flow-run.Running"},  # a run can die before its first sign of life
             expect={_HEARTBEAT, *_ENDS},
             match=_RUNS,
             for_each={"prefect.resource.id"},

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.errors import SettingsError
+from flows.environment import HEARTBEAT_SECONDS
 from flows.operations.processes import SERVICE, TOKEN
 from flows.operations.record import Platform
 from flows.settings import REPOSITORY
 from flows.workspace import Workspace
 
-HEARTBEAT_SECONDS = 30
-"""Between signs of life of a flow run; Prefect accepts no less."""
 DATABASE_SECONDS = 60
 """How long Prefect waits for SQLite, which has one writer at a time."""
 REMEMBER = "P30D"
@@ -192,7 +191,7 @@ def _worker(workspace: Workspace, pool: str, prefect: Plan, environment: Mapping
     own = {
         SERVICE: name,
         "PREFECT_API_URL": prefect.address,
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": HEARTBEAT_SECONDS,
     }
     runs = workspace.profile.platform.runs if pool != "gpu" else gpus()
     words = ("-m", "prefect", "worker", "start", "--pool", pool, "--name", name, "--type", "process", "--limit", str(runs))

@@ -95,6 +95,7 @@ def test_a_night_with_worker_and_run_killed_is_finished_by_itself(machine, retra
 
 
 def test_what_ended_with_the_server_is_picked_up(machine, retrained, tmp_path):
+    machine.up()
     photos, out = degraded_photos(tmp_path / "photos", 8), tmp_path / "restored"
     run_id = machine.begin("restore-batch", {"input_uri": str(photos), "output_uri": str(out)})
     until(lambda: machine.state(run_id).is_running(), "running")
