@@ -8,7 +8,7 @@
 `python -m benchmarks.restore_batch scaling [--pictures 400] [--px 512]`
     One and two workers that decode and encode without overlap, so that one worker is one core. The restorer is a stand-in.
 
-Other work on the machine hits wall times; processor times are printed beside them.
+Other work on the machine hits wall times.
 """
 
 from __future__ import annotations
@@ -108,7 +108,6 @@ def once(folder: Path, pictures: int, px: int, workers: int, ahead: int) -> dict
     began = time.monotonic()
     made: Restoration = restore([str(folder / "in")], batch_of(folder, stand_in(), workers=workers, ahead=ahead))
     assert made.restored == pictures, made
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "pictures": pictures,
         "px": px,
@@ -117,7 +116,6 @@ def once(folder: Path, pictures: int, px: int, workers: int, ahead: int) -> dict
         "start_s": made.start_seconds,
         "all_s": time.monotonic() - began,
         "parent_peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "workers_processor_s": children.ru_utime + children.ru_stime,
     }
 
 
@@ -144,12 +142,11 @@ def memory(counts: Sequence[int], workers: int) -> None:
 
 
 def scaling(pictures: int, px: int) -> None:
-    """Print one and two workers, each measured twice in turn."""
-    rounds = [[apart(pictures, px, workers, ahead=0) for workers in (1, 2)] for _ in range(2)]
+    """Print one and two workers, each measured three times in turn."""
+    rounds = [[apart(pictures, px, workers, ahead=0) for workers in (1, 2)] for _ in range(3)]
     for workers in (0, 1):
         walls = ", ".join(f"{pair[workers]['work_s']:.1f}" for pair in rounds)
-        processor = ", ".join(f"{pair[workers]['workers_processor_s']:.1f}" for pair in rounds)
-        print(f"{workers + 1} worker(s), {pictures} pictures of {px}x{px}: {walls} s wall; workers' processor time {processor} s")
+        print(f"{workers + 1} worker(s), {pictures} pictures of {px}x{px}: {walls} s wall")
     print("two over one: " + ", ".join(f"{pair[0]['work_s'] / pair[1]['work_s']:.2f}" for pair in rounds))
 
 

@@ -45,7 +45,8 @@ FAULTS = (ClientError, BotoCoreError, ResponseParserError, HTTPError)
 """Everything that a call raises when it fails; the last one comes through boto3 when TLS breaks off."""
 _PASSING = (NotConnected, HTTPClientError, IncompleteReadError, FlexibleChecksumError, ResponseParserError, HTTPError)
 _PASSING_CODES = {"RequestTimeout", "SlowDown", "TooManyRequests", "BadDigest", "IncompleteBody"}
-_TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
+_TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+"""Something is there already; the numbers come from answers whose body broke off."""
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 
 

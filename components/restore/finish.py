@@ -13,6 +13,8 @@ from components.records import Manifest
 
 COLUMNS = "origin, id, output, output_sha256, width_px, height_px, model, settings, seed, verdict, reason, review, flags"
 """Of the manifest: what is the same whenever and wherever the batch was run."""
+MEMORY_MIB = 64
+"""What DuckDB may hold of the rows before it writes to disk: the parent stays small however many there are."""
 COUNTS = """select count(*) filter (verdict = 'kept' and not reused) as restored, count(*) filter (reused) as reused,
     count(*) filter (verdict = 'failed') as failed, count(*) filter (review) as review from rows"""
 
@@ -38,7 +40,7 @@ def gather(job: Job, parts: list[str], *, objects: Storage, output: Storage, set
         settings: hash of the settings, for the manifest.
     """
     sidecar = f"restored-{job.id[:12]}.jsonl"
-    with Tables(objects) as tables, scratch("sidecar") as folder:
+    with Tables(objects, memory_mib=MEMORY_MIB) as tables, scratch("sidecar") as folder:
         tables.parts("rows", "restored", parts)
         counts = {name: int(count) for name, count in tables.one(COUNTS).items()}
         manifest = tables.write("restorations", f"select {COLUMNS} from rows", settings=settings)

@@ -17,6 +17,15 @@ def test_a_new_object_takes_no_place_that_is_taken(store):
     assert list(store.list()) == ["a/b.png"]
 
 
+def test_an_answer_that_breaks_off_is_still_known_to_mean_that_the_place_is_taken(s3, s3_server, monkeypatch):
+    store = open_storage(f"s3://{s3}/out")
+    assert store.put_new("a.png", b"first")
+    layer = s3_server[1]
+    monkeypatch.setattr(layer, "_kind", lambda environ: "cut" if environ["REQUEST_METHOD"] == "PUT" else "")
+    assert not store.put_new("a.png", b"second")
+    assert store.put_new("a.png", b"first")
+
+
 def test_a_result_is_found_by_its_key_and_its_bytes(store):
     results = Results(store)
     assert results.keep("a.png", "k1", b"restored", {"width_px": 3}, results.look("a.png", "k1"))
