@@ -101,9 +101,10 @@ def continue_job(workspace: Workspace, name: str, run: str = "") -> Restoration:
 def _told(workspace: Workspace, work: Callable[[Progress], Restoration]) -> Restoration:
     """Restore, and tell Prometheus how far it is where settings ask for it."""
     from components.backends.figures import BatchFigures
+    from flows.operations.slots import gpu_slot
 
     figures = BatchFigures()
-    with figures.told(workspace.profile.backend.metrics):
+    with gpu_slot(), figures.told(workspace.profile.backend.metrics):
         made = work(figures.watching(progress.get()))
         figures.ended({name: getattr(made, name) for name in ("restored", "reused", "failed", "review")})
     return made

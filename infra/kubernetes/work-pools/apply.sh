@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the Kubernetes work pools, brings their job templates up to date, and applies prefect.yaml.
+# Makes the Kubernetes work pools, brings their job templates up to date, applies prefect.yaml and the automations.
 set -eu
 folder=$(dirname "$0")
 for pool in cpu gpu multi-node; do
@@ -12,3 +12,4 @@ done
 # one training at a time on several machines: they meet under one name
 prefect work-pool set-concurrency-limit multi-node 1
 prefect --no-prompt deploy --all
+python -m flows.operations.automated
