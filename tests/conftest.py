@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import postgres as postgresql
 from tests.faulty_s3 import Faulty, credentials, serving
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,3 +45,10 @@ def s3(s3_server: tuple[str, Faulty], monkeypatch: pytest.MonkeyPatch, request: 
     client = boto3.client("s3")
     client.create_bucket(Bucket=bucket)
     return bucket
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgresql.Postgres]:
+    """A real PostgreSQL server."""
+    with postgresql.serving() as served:
+        yield served

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -20,50 +13,9 @@ from components.records import content_hash
 HOUR_S = 3600
 
 
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
-    """URL of a real server of our own."""
-    program = shutil.which("postgres")
-    driver = next((name for name in ("psycopg", "psycopg2") if _importable(name)), None)
-    if program is None or driver is None:
-        pytest.skip("needs PostgreSQL's server and psycopg or psycopg2")
-    binaries = Path(program).resolve().parent
-    folder = tmp_path_factory.mktemp("postgres")
-    user = {"user": "nobody"} if os.geteuid() == 0 else {}
-    if user:
-        shutil.chown(folder, "nobody")
-        for parent in folder.parents[:2]:
-            parent.chmod(0o755)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    words = [f"{binaries}/initdb", "-D", str(folder / "data"), "-U", "me", "--auth=trust"]
-    subprocess.run(words, check=True, capture_output=True, cwd="/", **user)
-    places = ["-D", f"{folder}/data", "-p", f"{port}", "-k", f"{folder}", "-c", "listen_addresses=127.0.0.1"]
-    server = subprocess.Popen(
-        [f"{binaries}/postgres", *places], cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **user
-    )
-    try:
-        while not (folder / f".s.PGSQL.{port}").exists():
-            assert server.poll() is None
-            time.sleep(0.05)
-        yield f"postgresql+{driver}://me@127.0.0.1:{port}/postgres"
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait()
-
-
-def _importable(name):
-    try:
-        __import__(name)
-    except ImportError:
-        return False
-    return True
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request, tmp_path):
-    return f"sqlite:///{tmp_path / 'state.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
+    return f"sqlite:///{tmp_path / 'state.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres").address()
 
 
 @pytest.fixture

@@ -267,8 +267,9 @@ def test_a_wrong_name_gets_a_suggestion(shelf):
 def test_every_pin_names_its_files_licence_and_contents():
     for pin in WEIGHTS.values():
         assert pin.licence
-        assert pin.holds
         assert all(len(file.sha256) in (0, 64) for file in pin.files)
+    # two are text, one was never seen by us
+    assert {name for name, pin in WEIGHTS.items() if not pin.holds} == {"brisque-svm", "brisque-range", "one-align"}
 
 
 @pytest.mark.e2e
