@@ -39,9 +39,13 @@ and gives up after four tries), and then nothing would be started again. A run t
 _RUNS = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
 _SAME = {
     "__prefect_kind": "json",
-    "value": {"__prefect_kind": "jinja", "template": "{{ flow_run.parameters | tojson }}"},
+    "value": {
+        "__prefect_kind": "jinja",
+        "template": "{{ (dict(flow_run.parameters, job=flow_run.parameters.get('job') or 'run:' ~ flow_run.id) "
+        "if 'output_uri' in flow_run.parameters else flow_run.parameters) | tojson }}",
+    },
 }
-"""All parameters of the run that crashed."""
+"""All parameters of the run that crashed. A batch goes on with its own job, hence with the version that its alias meant then."""
 
 
 def apply(client: SyncPrefectClient, deployments: Mapping[str, UUID]) -> dict[str, UUID]:

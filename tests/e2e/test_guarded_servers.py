@@ -24,7 +24,7 @@ import yaml
 from tests.e2e.conftest import environment
 from tests.infra.stack import ROOT, TEXT, filled, made_by_secrets_sh
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.campaign, pytest.mark.timeout(900)]
 
 START_S = 400
 SECRETS = made_by_secrets_sh()

@@ -16,7 +16,7 @@ import pytest
 from tests.e2e.conftest import ROOT, environment, make_photos
 
 # four verbs one after the other, each with an embedded Prefect server
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.campaign, pytest.mark.timeout(1800)]
 
 CANARY = "c4nary"
 SECRETS = {

@@ -149,6 +149,7 @@ def test_the_documented_curl_line_restores_a_photo(served: Served, test_data: Pa
     assert (restored.image_u8 != before.image_u8).any()
 
 
+@pytest.mark.campaign
 def test_every_hostile_file_has_the_verdict_of_ingestion_and_memory_stays_where_it_was(served: Served, test_data: Path) -> None:
     with VERDICTS.open() as table:
         expected = {row["file"]: row["expected"] for row in csv.DictReader(table)}
