@@ -106,8 +106,10 @@ def candidate(workspace: Workspace, version: ModelVersion, champion: ModelVersio
     )
 
 
-WATCHED_PAIRS = 200
-"""Training pairs that are made again once per training, to know what LQ the model saw."""
+WATCHED = 100
+"""Training pictures that are damaged once per training, as pairs are, to know what LQ the model saw."""
+WATCHED_PX = 1024
+"""Largest side of what is looked at: the middle of a picture."""
 
 
 def training_samples(workspace: Workspace, model: str) -> dict[str, Sample]:
@@ -139,19 +141,24 @@ def _curated_sample(workspace: Workspace, run: TrainRun) -> Sample:
 
 
 def _damaged_sample(workspace: Workspace, run: TrainRun) -> Sample:
-    """Of the LQ side of some pairs, made again and measured."""
+    """Of some kept pictures, whole and degraded as pairs are: crops of them would have less contrast than what comes in."""
+    from components.imaging.degrade import recipe
+    from components.imaging.held_out import HeldOut, load
     from components.restore import drift
-    from components.synthesize.pairs import remade
+    from components.synthesize.run import degradation
 
-    pairs, settings = run.pairs.manifest, workspace.profile.restore.drift
-    key = content_hash(pairs.sha256, WATCHED_PAIRS, settings.statistics)
+    curated, profile, store = run.pairs.curation.manifest, workspace.profile, workspace.store
+    drawn = degradation(profile.synthesize).model_copy(update={"crop_px": None, "flip_share": 0.0})
+    key = content_hash(curated.sha256, drawn, WATCHED, WATCHED_PX, profile.restore.drift.statistics)
 
-    def measured() -> Iterator[tuple[str, dict[str, float]]]:
-        for row in manifest.query(workspace.store, pairs, f"select * from rows order by id limit {WATCHED_PAIRS}"):
-            found = drift.measure_input(remade(workspace.store, row)[1], settings.statistics)
-            yield row["id"], found
+    def measured() -> Iterator[tuple[str, Row]]:
+        sql = f"select id, shard, \"offset\", length from rows where verdict = 'kept' order by id limit {WATCHED}"
+        for row in manifest.query(store, curated, sql):
+            hq_u8 = load(store, HeldOut(**row), WATCHED_PX)
+            lq_u8 = recipe.apply(hq_u8, recipe.draw(0, row["id"], 0, drawn))[1]
+            yield row["id"], drift.measure_input(lq_u8, profile.restore.drift.statistics)
 
-    return _once(workspace, f"drift/training/{key}.json", lambda: drift.sample(measured(), WATCHED_PAIRS))
+    return _once(workspace, f"drift/training/{key}.json", lambda: drift.sample(measured(), WATCHED))
 
 
 def _once(workspace: Workspace, key: str, make: Callable[[], Sample]) -> Sample:

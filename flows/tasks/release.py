@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,7 +125,7 @@ def _batch(workspace: Workspace, model: Model, settings: RestoreSettings, output
         engine=workspace.profile.backend.engine,
         cache=workspace.home / "cache",
         weights=workspace.weights_folder,
-        training=training_samples(workspace, model.name) if settings.drift.statistics else {},
+        training=partial(training_samples, workspace, model.name),
         run=run,
     )
 
