@@ -8,6 +8,7 @@ from sqlalchemy import JSON, Column, Float, ForeignKey, Integer, MetaData, Strin
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from components.backends.state import opening
 from components.errors import RegistryError
 
 BUSY_S = 60
@@ -61,21 +62,13 @@ def open_engine(url: str) -> Engine:
     Raises:
         RegistryError: the database cannot be reached, or is of another kind.
     """
-    try:
+    with opening():
         kind = make_url(url).get_backend_name()
         if kind not in SECONDS:
             raise RegistryError(f"Expected SQLite or PostgreSQL as backend.state, got {kind}: shards cannot be leased there.")
         engine = _engine(url, kind)
         _make_tables(engine)
-    except ImportError as error:
-        raise RegistryError(
-            f"The state database needs a driver that is not installed: {error}. Install it beside lucidflux."
-        ) from error
-    except SQLAlchemyError as error:
-        raise RegistryError(
-            f"Cannot open the state database: {type(error).__name__}. Check backend.state and that the server runs."
-        ) from error
-    return engine
+        return engine
 
 
 def _make_tables(engine: Engine) -> None:

@@ -7,16 +7,15 @@ Time is the database's, because machines' clocks differ. SQLite serves processes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 from sqlalchemy import Float, func, insert, literal_column, or_, select, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from components.backends.job_tables import JOBS, NOWHERE, SECONDS, SHARDS, open_engine
-from components.backends.state import now
+from components.backends.state import asked, now
 from components.errors import RegistryError, suggest
 from components.records import Record
 
@@ -106,7 +105,7 @@ class Jobs:
         """
         stamp = now()
         given = job.model_dump(mode="json") | {"created": stamp, "updated": stamp}
-        with self._asked("record a job"):
+        with asked("record a job"):
             try:
                 with self._engine.begin() as connection:
                     connection.execute(insert(JOBS).values(**given))
@@ -125,7 +124,7 @@ class Jobs:
         """
         run = name.removeprefix("run:") if name.startswith("run:") else ""
         named = JOBS.c.run == run if run else JOBS.c.id.startswith(name, autoescape=True)
-        with self._asked("find a job"), self._engine.begin() as connection:
+        with asked("find a job"), self._engine.begin() as connection:
             found = connection.execute(select(JOBS).where(named).order_by(JOBS.c.updated.desc()).limit(2)).mappings().all()
             if not found or not name or (len(found) > 1 and not run):
                 known = connection.execute(select(JOBS.c.id).order_by(JOBS.c.updated.desc()).limit(8)).scalars()
@@ -136,12 +135,12 @@ class Jobs:
     def visit(self, job: str, run: str) -> None:
         """Remember which flow run works on a job now; an empty one changes nothing."""
         if run:
-            with self._asked("open a job"), self._engine.begin() as connection:
+            with asked("open a job"), self._engine.begin() as connection:
                 connection.execute(update(JOBS).where(JOBS.c.id == job).values(run=run, updated=now()))
 
     def reopen(self, job: str) -> None:
         """Put every shard of a job that has ended back to be done; a worker that finds its results there keeps them."""
-        with self._asked("open a job"), self._engine.begin() as connection:
+        with asked("open a job"), self._engine.begin() as connection:
             ended = update(JOBS).where(JOBS.c.id == job, JOBS.c.state != "open").values(state="open", updated=now())
             if connection.execute(ended).rowcount:
                 again = {"state": "open", "owner": "", "deaths": 0, "at": NOWHERE, "suspects": {}}
@@ -157,7 +156,7 @@ class Jobs:
         """
         free = or_(SHARDS.c.state == "open", (SHARDS.c.state == "leased") & (SHARDS.c.expires < self._now))
         wanted = select(SHARDS).where(SHARDS.c.job == job, free).order_by(SHARDS.c.number).limit(1)
-        with self._asked("lease a shard"), self._engine.begin() as connection:
+        with asked("lease a shard"), self._engine.begin() as connection:
             row = connection.execute(wanted.with_for_update(skip_locked=True)).mappings().first()
             if row is None:
                 return None
@@ -198,7 +197,7 @@ class Jobs:
     def reclaim(self, job: str, gone: Callable[[str], bool]) -> int:
         """End the leases of owners that are known to be dead, and say how many there were."""
         leased = (SHARDS.c.job == job, SHARDS.c.state == "leased")
-        with self._asked("look for dead workers"), self._engine.begin() as connection:
+        with asked("look for dead workers"), self._engine.begin() as connection:
             owners = connection.execute(select(SHARDS.c.owner).where(*leased, SHARDS.c.expires >= self._now).distinct())
             dead = [owner for owner in owners.scalars().all() if gone(owner)]
             if not dead:
@@ -212,7 +211,7 @@ class Jobs:
         sums = (func.count(), func.sum(SHARDS.c["items"]))
         hurt = select(SHARDS.c.suspects).where(SHARDS.c.job == job, SHARDS.c.state != "done", SHARDS.c.deaths > 0)
         grouped = select(SHARDS.c.state, live.label("live"), *sums).where(SHARDS.c.job == job).group_by(SHARDS.c.state, live)
-        with self._asked("count shards"), self._engine.begin() as connection:
+        with asked("count shards"), self._engine.begin() as connection:
             rows = connection.execute(grouped).all()
             deaths = sum(sum(suspects.values()) for suspects in connection.execute(hurt).scalars())
         done = [row for row in rows if row[0] == "done"]
@@ -223,12 +222,12 @@ class Jobs:
     def results(self, job: str) -> list[str]:
         """Keys of the parts that finished shards left, in their order."""
         wanted = select(SHARDS.c.result).where(SHARDS.c.job == job, SHARDS.c.state == "done").order_by(SHARDS.c.number)
-        with self._asked("list results"), self._engine.begin() as connection:
+        with asked("list results"), self._engine.begin() as connection:
             return list(connection.execute(wanted).scalars())
 
     def close(self, job: str, state: JobState, counts: Mapping[str, int]) -> Job:
         """Write down how a job ended."""
-        with self._asked("close a job"), self._engine.begin() as connection:
+        with asked("close a job"), self._engine.begin() as connection:
             values = {"state": state, "counts": dict(counts), "updated": now()}
             connection.execute(update(JOBS).where(JOBS.c.id == job).values(**values))
         return self.find(job)
@@ -236,20 +235,9 @@ class Jobs:
     def _change(self, lease: Lease, **values: Any) -> bool:
         """Change a shard that is still this worker's."""
         mine = (SHARDS.c.job == lease.job, SHARDS.c.number == lease.number, SHARDS.c.fence == lease.fence)
-        with self._asked("change a shard"), self._engine.begin() as connection:
+        with asked("change a shard"), self._engine.begin() as connection:
             changed = connection.execute(update(SHARDS).where(*mine, SHARDS.c.state == "leased").values(**values))
             return changed.rowcount == 1
-
-    @contextmanager
-    def _asked(self, what: str) -> Iterator[None]:
-        """Turn what the database says into a sentence."""
-        try:
-            yield
-        except SQLAlchemyError as error:
-            raise RegistryError(
-                f"The state database could not {what}: {type(error).__name__}: {getattr(error, 'orig', error)}. "
-                "Check backend.state and that the server runs; run the same command again: it goes on from here."
-            ) from error
 
 
 def _open(job: str, number: int, shard: Shard) -> dict[str, Any]:

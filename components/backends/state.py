@@ -96,18 +96,10 @@ class Ledger:
         Raises:
             RegistryError: the database cannot be reached.
         """
-        try:
+        with opening():
             self.url, self._url = url, make_url(url)
             self._engine = create_engine(url)
             _METADATA.create_all(self._engine)
-        except ImportError as error:
-            raise RegistryError(
-                f"The state database needs a driver that is not installed: {error}. Install it beside lucidflux."
-            ) from error
-        except SQLAlchemyError as error:
-            raise RegistryError(
-                f"Cannot open the state database: {type(error).__name__}. Check backend.state and that the server runs."
-            ) from error
 
     def append(
         self,
@@ -153,12 +145,12 @@ class Ledger:
 
     def intend(self, intent: Intent) -> None:
         """Write down what is about to be done; only who holds `exclusive` may."""
-        with self._asked("write an intent"), self._engine.begin() as connection:
+        with asked("write an intent"), self._engine.begin() as connection:
             connection.execute(insert(_INTENTS).values(**intent.model_dump(mode="json")))
 
     def intended(self, model: str) -> Intent | None:
         """Give what was begun and not finished."""
-        with self._asked("read an intent"), self._engine.connect() as connection:
+        with asked("read an intent"), self._engine.connect() as connection:
             row = connection.execute(select(_INTENTS).where(_INTENTS.c.model == model)).mappings().first()
         return Intent.model_validate(dict(row)) if row else None
 
@@ -173,7 +165,7 @@ class Ledger:
         PostgreSQL locks by itself. Beside SQLite it is a locked file, which holds for the processes of one machine.
         """
         if self._url.get_backend_name() == "postgresql":
-            with self._asked("lock"), self._engine.connect() as connection:
+            with asked("lock"), self._engine.connect() as connection:
                 key = int.from_bytes(hashlib.sha256(model.encode()).digest()[:8], "big", signed=True)
                 connection.execute(text("select pg_advisory_lock(:key)"), {"key": key})
                 try:
@@ -192,19 +184,9 @@ class Ledger:
 
     def entries(self) -> list[Entry]:
         """Every entry, oldest first."""
-        with self._asked("read the ledger"), self._engine.connect() as connection:
+        with asked("read the ledger"), self._engine.connect() as connection:
             rows = connection.execute(select(_LEDGER).order_by(_LEDGER.c.seq)).mappings()
             return [Entry.model_validate(dict(row)) for row in rows]
-
-    @contextmanager
-    def _asked(self, what: str) -> Iterator[None]:
-        """Turn what the database says into a sentence."""
-        try:
-            yield
-        except SQLAlchemyError as error:
-            raise RegistryError(
-                f"The state database could not {what}: {error}. Check backend.state and that the server runs."
-            ) from error
 
     def verify(self) -> int:
         """Check the chain and give the number of entries.
@@ -220,6 +202,33 @@ class Ledger:
                 raise RegistryError(f"The ledger is broken at entry {entry.seq}: it was changed.")
             previous = entry.hash
         return len(entries)
+
+
+@contextmanager
+def opening() -> Iterator[None]:
+    """Turn what goes wrong while a state database is opened into a sentence."""
+    try:
+        yield
+    except ImportError as error:
+        raise RegistryError(
+            f"The state database needs a driver that is not installed: {error}. Install it beside lucidflux."
+        ) from error
+    except SQLAlchemyError as error:
+        raise RegistryError(
+            f"Cannot open the state database: {type(error).__name__}. Check backend.state and that the server runs."
+        ) from error
+
+
+@contextmanager
+def asked(what: str) -> Iterator[None]:
+    """Turn what a state database says into a sentence, without the values that it was given."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise RegistryError(
+            f"The state database could not {what}: {type(error).__name__}: {getattr(error, 'orig', error)}. "
+            "Check backend.state and that the server runs; run the same command again: it goes on from here."
+        ) from error
 
 
 def now() -> str:

@@ -6,12 +6,9 @@ The scores say how the model stands beside its input (LQ), a bilateral filter an
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from components.backends import manifest
 from components.backends.report import Slider, contact_sheet
@@ -19,11 +16,12 @@ from components.backends.storage import Storage
 from components.evaluate.page import NAMES, report_page
 from components.evaluate.restore_pairs import METHODS, Example, comes_out_the_same, restore_held_out
 from components.evaluate.settings import EvaluateSettings
+from components.evaluate.summary import summarise
 from components.imaging import codec, held_out, iqa
 from components.imaging.iqa.paired import compare
 from components.imaging.restorer import Restorer
 from components.imaging.sampler import SamplerSettings
-from components.records import Curation, EvalReport, MetricSummary, Paired, Progress, TrainRun, content_hash, quiet
+from components.records import Curation, EvalReport, Paired, Progress, TrainRun, content_hash, quiet
 
 OPERATOR = "evaluate-2"
 WORST_SHOWN = 6
@@ -66,7 +64,7 @@ def evaluate(  # noqa: PLR0913 (a stage with its places)
         for name, png in example.pictures.items():
             store.put(f"{prefix}/{example.benchmark}/{example.image_id}/{name}.png", png)
     rows = [row for example in examples for row in example.scores]
-    summaries = summarise(rows, settings)
+    summaries = summarise(rows, settings.benchmarks, METHODS, settings.metrics)
     shown = _shown(examples, settings)
     sheet = _sheet(shown)
     paired = compare(rows, manifest.rows(store, champion.scores)) if champion else ()
@@ -86,32 +84,6 @@ def evaluate(  # noqa: PLR0913 (a stage with its places)
         champion=champion.checkpoint_sha256 if champion else "",
         paired=paired,
         repeatable=comes_out_the_same(examples[0], restorer, settings.seed),
-    )
-
-
-def summarise(rows: Sequence[dict[str, Any]], settings: EvaluateSettings) -> tuple[MetricSummary, ...]:
-    """Mean of every metric for every method and benchmark, in the order of the settings.
-
-    A score that is not a number (a metric that has none for a flat picture) is left out and lowers `n`.
-    """
-    cells: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    for row in rows:
-        if math.isfinite(row["value"]):
-            cells[row["benchmark"], row["method"], row["metric"]].append(row["value"])
-    return tuple(
-        MetricSummary(
-            benchmark=benchmark,
-            method=method,
-            metric=metric,
-            mean=math.fsum(values) / len(values),
-            n=len(values),
-            higher_is_better=iqa.info(metric).higher_is_better,
-            interval=iqa.bootstrap(values),
-        )
-        for benchmark in settings.benchmarks
-        for method in METHODS
-        for metric in settings.metrics
-        if (values := cells[benchmark, method, metric])
     )
 
 

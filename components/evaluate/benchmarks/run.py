@@ -16,10 +16,11 @@ from components.evaluate.benchmarks.contender import LQ, Contender, Made, Model,
 from components.evaluate.benchmarks.layout import Benchmark
 from components.evaluate.benchmarks.page import report_page
 from components.evaluate.settings import BenchmarkSettings
+from components.evaluate.summary import summarise
 from components.imaging import codec, iqa
 from components.imaging.iqa.many import Item, score_files
 from components.imaging.iqa.paired import compare
-from components.records import BenchmarkReport, MetricSummary, Paired, Progress, content_hash, quiet
+from components.records import BenchmarkReport, Paired, Progress, content_hash, quiet
 
 OPERATOR = "benchmark-1"
 Row = dict[str, Any]
@@ -87,7 +88,7 @@ def evaluate_benchmark(  # noqa: PLR0913 (a stage with its places)
         method=contender.method,
         pictures=len(benchmark.pairs),
         scores=manifest.write(store, "scores", rows, settings=content_hash(OPERATOR, benchmark.digest, settings)),
-        summaries=summarise(rows, benchmark.name, methods, asked),
+        summaries=summarise(rows, [benchmark.name], methods, asked),
         skipped=skipped,
         missing={name: one.missing for name, one in made.items() if one.missing},
         unscored=sum(not math.isfinite(row["value"]) for row in rows),
@@ -108,28 +109,6 @@ def evaluate_benchmark(  # noqa: PLR0913 (a stage with its places)
 def digest_of(benchmark: Benchmark, settings: BenchmarkSettings) -> str:
     """Hash of the pictures as they are evaluated: only reports of one digest can be compared."""
     return content_hash(benchmark.digest, settings.side_px or benchmark.side_px)
-
-
-def summarise(rows: Sequence[Row], benchmark: str, methods: Sequence[str], metrics: Sequence[str]) -> tuple[MetricSummary, ...]:
-    """Mean and interval of every metric for every method; what is no number is left out and lowers `n`."""
-    cells: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for row in rows:
-        if math.isfinite(row["value"]):
-            cells[row["method"], row["metric"]].append(row["value"])
-    return tuple(
-        MetricSummary(
-            benchmark=benchmark,
-            method=method,
-            metric=metric,
-            mean=math.fsum(values) / len(values),
-            n=len(values),
-            higher_is_better=iqa.info(metric).higher_is_better,
-            interval=iqa.bootstrap(values),
-        )
-        for method in methods
-        for metric in metrics
-        if (values := cells[method, metric])
-    )
 
 
 def _measurable(metrics: Sequence[str], weights: Path, contender: Contender) -> tuple[list[str], dict[str, str]]:
