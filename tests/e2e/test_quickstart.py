@@ -8,8 +8,10 @@ import time
 import pytest
 
 from components.backends.versioning import read_pin
+from flows.lineage import training_samples
 from flows.orphans import end_orphans
-from tests.e2e.conftest import ROOT, command, environment, run
+from flows.workspace import open_workspace
+from tests.e2e.conftest import ROOT, SMALL, command, environment, run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -115,3 +117,14 @@ def test_the_version_alone_leads_back_to_every_training_image(quickstarted):
     pairs = record["run"]["pairs"]["manifest"]["rows"]
     assert len(found["training_images"]) == pairs // 2
     assert all(len(image_id) == 64 for image_id in found["training_images"])
+
+
+def test_a_registered_version_knows_what_it_was_trained_with(quickstarted):
+    workspace = open_workspace("tiny", [f"{key}={value}" for key, value in SMALL.items()], str(quickstarted.path))
+    found = training_samples(workspace, "lucidflux/1")
+    assert {name: sorted({word.partition(".")[0] for word in one.statistics}) for name, one in found.items()} == {
+        "training set": ["output"],
+        "training LQ": ["input"],
+    }
+    assert found["training LQ"].rows.keys() == found["training set"].rows.keys()  # the same pictures, damaged and whole
+    assert training_samples(workspace, "nobody/3") == {}
