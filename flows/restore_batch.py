@@ -135,21 +135,23 @@ def _told(workspace: Workspace, inputs: Sequence[str], go: Callable[[str], Resto
     if made.drifted:
         payload = {"summary": made.drift, "drifted": list(made.drifted), "pictures": list(made.moved), "page": made.drift_page}
         emit_event(event=DRIFT_EVENT, resource=resource, payload=payload | {"run": run})
-    create_markdown_artifact(_summary(inputs, made), key="restoration", description=f"{made.restored} restored by {made.model}")
+    create_markdown_artifact(
+        _summary(inputs, made, workspace.store.root), key="restoration", description=f"{made.restored} restored by {made.model}"
+    )
     return made
 
 
-def _summary(inputs: Sequence[str], made: Restoration) -> str:
+def _summary(inputs: Sequence[str], made: Restoration, root: str) -> str:
     return (
         "| restored | unchanged from before | failed | for review | start | work |\n|---|---|---|---|---|---|\n"
         f"| {made.restored} | {made.reused} | {made.failed} | {made.review} | {made.start_seconds:.1f} s | "
         f"{made.work_seconds:.1f} s |\n\nFrom {', '.join(f'`{item}`' for item in inputs)} to `{made.output}` by `{made.model}`; "
         f"a line for each input in `{made.sidecar}`, rows in `{made.manifest.uri}`. Job `{made.job[:12]}`.\n"
-        + "".join(f"\n{words}\n" for words in pages(made))
+        + "".join(f"\n{words}\n" for words in pages(made, root))
     )
 
 
-def pages(made: Restoration) -> list[str]:
-    """Sentences about what a person should look at."""
-    said = [f"Flagged results, before and after: `{made.review_page}`."] if made.review_page else []
-    return said + ([f"Drift: {made.drift} Page: `{made.drift_page}`."] if made.drift else [])
+def pages(made: Restoration, root: str) -> list[str]:
+    """Sentences about what a person should look at; `root` is that of the object store, where the pages lie."""
+    said = [f"Flagged results, before and after: `{root}/{made.review_page}`"] if made.review_page else []
+    return said + ([f"Drift: {made.drift} Page: `{root}/{made.drift_page}`"] if made.drift else [])

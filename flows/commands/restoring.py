@@ -23,11 +23,11 @@ def restore(
 ) -> None:
     """Restore photos with the champion or another model; a re-run does nothing twice."""
     options: Options = context.obj
-    with running(options):
+    with running(options) as workspace:
         from flows.restore_batch import restore_inputs
 
         made = restore_inputs(inputs, out, model=model, force=force, **options.arguments)
-    finish(options, made, said(made))
+    finish(options, made, said(made, workspace.store.root))
 
 
 def restore_batch(
@@ -40,7 +40,7 @@ def restore_batch(
 ) -> None:
     """Restore a whole folder or bucket as a job that survives kills; with --job, continue one."""
     options: Options = context.obj
-    with running(options):
+    with running(options) as workspace:
         from flows import restore_batch as flows
 
         if deployed:
@@ -50,19 +50,19 @@ def restore_batch(
             finish(options, ended, f"{counts}, by {ended.model}: {ended.output}\nJob {ended.id[:12]}")
             return
         made = flows.restore_batch(input_uri, output_uri, model, job, **options.arguments)
-    finish(options, made, said(made))
+    finish(options, made, said(made, workspace.store.root))
 
 
-def said(made: Restoration) -> str:
-    """What a person is told of a restoration."""
+def said(made: Restoration, root: str) -> str:
+    """What a person is told of a restoration; `root` is where the pages lie."""
     line = f"{made.restored} restored, {made.reused} unchanged from before, {made.failed} failed, by {made.model}: {made.output}"
     review = f"\n{made.review} to be looked at by a person." if made.review else ""
-    looked = "".join(f"\n{words}" for words in _pages(made))
+    looked = "".join(f"\n{words}" for words in _pages(made, root))
     times = f"Start {made.start_seconds:.1f} s, work {made.work_seconds:.1f} s."
     return f"{line}{review}{looked}\n{times} Job {made.job[:12]}; a line for each input: {made.sidecar}"
 
 
-def _pages(made: Restoration) -> list[str]:
+def _pages(made: Restoration, root: str) -> list[str]:
     from flows.restore_batch import pages
 
-    return [words.replace("`", "") for words in pages(made)]
+    return [words.replace("`", "") for words in pages(made, root)]
