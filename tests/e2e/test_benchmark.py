@@ -65,10 +65,7 @@ def test_a_model_and_pictures_of_others_are_measured_and_compared(lucidflux, tmp
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("evaluate", "--outputs", "somewhere"), "--benchmark"),
-        (("evaluate", "--benchmark", "realsr"), "a model or --outputs"),
         (("evaluate", "run:x", "--benchmark", "reallq250"), "Put it there, with lq inside"),
-        (("evaluate", "file:nowhere", "--benchmark", "OWN"), "there is none"),
         (("evaluate",), "run:ID"),
         (("benchmark", "build", "div2k", "x"), "div2k-val"),
     ],

@@ -79,6 +79,7 @@ def _wait_for(process, home, pattern):
     raise AssertionError(f"the run ended before {pattern} was there: {process.stderr.read()[-3000:]}")
 
 
+@pytest.mark.campaign
 def test_killed_during_curate_train_and_evaluate_it_ends_with_the_same_hashes(quickstarted, tmp_path):
     for pattern in ("objects/scores/luma-*/*.parquet", "work/train-*/checkpoints/step-*", "work/evaluate-*/*/*/scores.json"):
         process = subprocess.Popen(

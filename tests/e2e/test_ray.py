@@ -127,6 +127,7 @@ def test_an_address_without_a_cluster_says_so():
         map_shards(double, [1], workers=1, address="127.0.0.1:9")
 
 
+@pytest.mark.campaign
 def test_a_ray_run_that_loses_a_worker_gives_the_manifests_of_processes(collection, tmp_path):
     settings = MANY_SHARDS | {"backend.engine": "ray"}
     for words, expected in zip(collection.verbs, collection.manifests, strict=True):

@@ -18,7 +18,7 @@ from components.backends.storage import LocalStorage
 from components.records import Manifest
 from tests.e2e.conftest import ROOT, environment
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.campaign, pytest.mark.timeout(420)]
 BIN = Path(sys.executable).parent
 
 
