@@ -54,35 +54,30 @@ def evaluate_benchmark(  # noqa: PLR0913 (a stage with its places)
     Raises:
         UnknownName: there is no such metric.
     """
-    side_px = settings.side_px or benchmark.side_px
-    work = LocalStorage(home / "work" / f"benchmark-{content_hash(OPERATOR, digest_of(benchmark, settings))[:16]}")
-    metrics, skipped = _measurable(settings.metrics, weights, contender)
-    made = make_all(benchmark, contender, side_px, work=work, progress=progress)
+    digest, methods = digest_of(benchmark, settings), (LQ, *contender.methods)
+    work = LocalStorage(home / "work" / f"benchmark-{content_hash(OPERATOR, digest)[:16]}")
+    asked, skipped = _measurable(settings.metrics, weights, contender)
+    made = make_all(benchmark, contender, settings.side_px or benchmark.side_px, work=work, progress=progress)
     if not any(one.truth for one in made.values()):
-        reason = (
-            "HQ is smaller than the pictures as they are evaluated" if benchmark.pairs[0].hq else "there is no HQ to compare with"
-        )
-        skipped |= {metric: reason for metric in metrics if iqa.info(metric).needs_reference}
-    methods = (LQ, *contender.methods)
-    items = [
-        Item(f"{method}/{name}", one.files[method], one.truth)
-        for name, one in made.items()
-        for method in methods
-        if method in one.files
-    ]
-    asked = [metric for metric in metrics if metric not in skipped]
-    own = [metric for metric in asked if iqa.info(metric).own_encoder]
-    others = [metric for metric in asked if metric not in own]
-    found = score_files(items, others, weights=weights, cache=home / "cache" / "scores.db", workers=workers, progress=progress)
-    rows = [_row(benchmark.name, one) for one in [*found, *_seen(contender, made, methods, own)]]
-    prefix = f"benchmarks/{content_hash(OPERATOR, digest_of(benchmark, settings), contender.identity)[:16]}"
-    for name, one in made.items():
-        for method, path in one.files.items():
-            store.put_file(f"{prefix}/{method}/{name}.png", path)
+        smaller = "HQ is smaller than the pictures as they are evaluated"
+        reason = smaller if benchmark.pairs[0].hq else "there is no HQ to compare with"
+        skipped |= {metric: reason for metric in asked if iqa.info(metric).needs_reference}
+        asked = [metric for metric in asked if metric not in skipped]
+    by_encoder = [metric for metric in asked if iqa.info(metric).own_encoder]
+    found = score_files(
+        _items(made, methods),
+        [metric for metric in asked if metric not in by_encoder],
+        weights=weights,
+        cache=home / "cache" / "scores.db",
+        workers=workers,
+        progress=progress,
+    )
+    rows = [_row(benchmark.name, one) for one in [*found, *_seen(contender, made, methods, by_encoder)]]
+    prefix = _keep(store, f"benchmarks/{content_hash(OPERATOR, digest, contender.identity)[:16]}", made)
     theirs = manifest.rows(store, against.scores) if against else []
     report = BenchmarkReport(
         benchmark=benchmark.name,
-        digest=digest_of(benchmark, settings),
+        digest=digest,
         label=contender.label,
         identity=contender.identity,
         method=contender.method,
@@ -109,6 +104,24 @@ def evaluate_benchmark(  # noqa: PLR0913 (a stage with its places)
 def digest_of(benchmark: Benchmark, settings: BenchmarkSettings) -> str:
     """Hash of the pictures as they are evaluated: only reports of one digest can be compared."""
     return content_hash(benchmark.digest, settings.side_px or benchmark.side_px)
+
+
+def _items(made: Mapping[str, Made], methods: Sequence[str]) -> list[Item]:
+    """Every picture of every method, with its truth."""
+    return [
+        Item(f"{method}/{name}", one.files[method], one.truth)
+        for name, one in made.items()
+        for method in methods
+        if method in one.files
+    ]
+
+
+def _keep(store: Storage, prefix: str, made: Mapping[str, Made]) -> str:
+    """Put the pictures where a later comparison finds them."""
+    for name, one in made.items():
+        for method, path in one.files.items():
+            store.put_file(f"{prefix}/{method}/{name}.png", path)
+    return prefix
 
 
 def _measurable(metrics: Sequence[str], weights: Path, contender: Contender) -> tuple[list[str], dict[str, str]]:
