@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from components.errors import RegistryError, SettingsError, WeightsError
+from components.errors import RegistryError, SettingsError
 from components.evaluate.benchmarks.build import BuiltBenchmark, Plan
 from components.records import BenchmarkReport
 from flows import tasks
@@ -83,37 +83,28 @@ def open_model(workspace: Workspace, wanted: str, steps: list[int]) -> tuple[Mod
     """
     from components.evaluate.benchmarks.contender import Model
     from components.imaging.restorer import Restorer
-    from components.register.lineage import fetch_parts
+    from components.restore.settings import RestoreSettings
     from flows.lineage import find_run
+    from flows.tasks.release import find_model
 
     profile = workspace.profile
     label, run_id = wanted, ""
     if wanted.startswith(FILE):
-        base, adapter = _files(Path(wanted.removeprefix(FILE)).expanduser(), profile.base_folder)
-        restorer = Restorer(base, adapter, profile.sampler)
+        path = Path(wanted.removeprefix(FILE)).expanduser().absolute()
+        if path.is_file():
+            restorer = Restorer(profile.base_folder, path, profile.sampler)
+        else:
+            restorer = find_model(workspace, RestoreSettings(model=str(path)))[0].load()
         label = f"file {restorer.adapter_sha256[:12]}"
     elif "@" in wanted or "/" in wanted:
-        version = workspace.tracker.resolve(wanted)
-        parts = fetch_parts(workspace.tracker, version, workspace.home / "cache" / "models")
-        restorer = Restorer(parts.base, parts.adapter, parts.sampler)
-        label, run_id = f"{version.name}/{version.version}", version.run_id
+        found, label = find_model(workspace, RestoreSettings(model=wanted))
+        restorer, run_id = found.load(), workspace.tracker.resolve(label).run_id
     else:
         run = find_run(workspace, wanted)
         restorer = Restorer(profile.base_folder, workspace.store.fetch(run.checkpoint), profile.sampler)
         label, run_id = f"run {run.run_id[:12]}", run.run_id
     asked = tuple(number for number in dict.fromkeys(steps) if number != restorer.sampler.steps)
     return Model(label, restorer, profile.benchmark.seed, asked), run_id
-
-
-def _files(path: Path, base: Path) -> tuple[Path, Path]:
-    """Bundle and adapter of a file or a folder."""
-    from components.register.names import ADAPTER
-
-    if path.is_file():
-        return base, path
-    if not (path / ADAPTER).is_file():
-        raise WeightsError(f"Expected an adapter file, or a bundle with {ADAPTER}, at {path}; there is none.")
-    return path, path / ADAPTER
 
 
 def other_report(workspace: Workspace, wanted: str, digest: str) -> BenchmarkReport | None:

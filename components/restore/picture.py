@@ -205,9 +205,9 @@ def save(loaded: Loaded, drawn: Drawn | None, desk: Desk, *, reason: str = "", s
         "flags": " ".join(drawn.flags),
     }
     facts["seconds"] = round(loaded.seconds + seconds + time.monotonic() - began, 4)
+    _show(loaded, drawn, desk)  # first: a result that is found again is not inspected again
     if not desk.results.keep(loaded.output, desk.key(loaded.image_id), encoded, facts, loaded.standing):
         return row | {"reason": "output_exists"}
-    _show(loaded, drawn, desk)
     return _kept(row | facts | {STATISTICS: _measured(loaded, drawn, settings)}, encoded, settings, desk)
 
 

@@ -98,17 +98,17 @@ def build(plan: Plan, source: Path, out: Path, *, workers: int = 1, progress: Pr
     if not info(plan.name).built:
         raise SourceError(f"{plan.name} is distributed as it is used: {info(plan.name).source}. There is nothing to build.")
     photos, made = _div2k(source) if plan.name == "div2k-val" else (_photos(source), {})
-    large = {name: path for name, path in photos.items() if min(codec.size_px(path.read_bytes())) >= plan.side_px}
-    if not large:
+    sizes = {name: codec.size_px(path.read_bytes()) for name, path in sorted(photos.items())}
+    sizes = {name: size_px for name, size_px in sizes.items() if min(size_px) >= plan.side_px}
+    if not sizes:
         raise SourceError(
             f"Expected photos of at least {plan.side_px} px a side in {source}, the {len(photos)} there are smaller."
         )
-    sizes = {name: codec.size_px(path.read_bytes()) for name, path in large.items()}
-    cuts = sorted((_drawn(plan, number, large, sizes) for number in range(plan.count)), key=lambda cut: (cut.photo, cut.name))
+    cuts = sorted((_drawn(plan, number, sizes) for number in range(plan.count)), key=lambda cut: (cut.photo, cut.name))
     store = LocalStorage(out)
     _claim(store, plan, cuts)
     jobs = [
-        _Job(plan, large[photo], tuple(own), {kind: tuple(found[photo]) for kind, found in made.items()}, out)
+        _Job(plan, photos[photo], tuple(own), {kind: tuple(found[photo]) for kind, found in made.items()}, out)
         for photo, own in groupby(cuts, key=lambda cut: cut.photo)
     ]
     map_shards(cut_photo, jobs, workers=workers, phase="photos", progress=progress)
@@ -118,8 +118,8 @@ def build(plan: Plan, source: Path, out: Path, *, workers: int = 1, progress: Pr
         name=plan.name,
         folder=str(out),
         pictures=len(cuts),
-        photos=len(large),
-        too_small=len(photos) - len(large),
+        photos=len(sizes),
+        too_small=len(photos) - len(sizes),
         digest=content_hash(plan, *cuts),
     )
 
@@ -156,10 +156,10 @@ def _lq(job: _Job, cut: Cut, hq_u8: codec.Image, size_px: tuple[int, ...]) -> co
     return np.ascontiguousarray(lq_u8[top : top + side, left : left + side])
 
 
-def _drawn(plan: Plan, number: int, photos: Mapping[str, Path], sizes: Mapping[str, tuple[int, int]]) -> Cut:
-    """Draw one crop from its number alone; crops lie on the grid of the shrunk picture."""
+def _drawn(plan: Plan, number: int, sizes: Mapping[str, tuple[int, int]]) -> Cut:
+    """Draw one crop from its number alone, of photos in the order of their names; crops lie on the grid of the shrunk picture."""
     rng = np.random.default_rng([plan.seed, number])
-    photo = sorted(photos)[int(rng.integers(len(photos)))]
+    photo = list(sizes)[int(rng.integers(len(sizes)))]
     top, left = (int(rng.integers((side - plan.side_px) // SHRINK + 1)) * SHRINK for side in sizes[photo])
     kinds = list(DEGRADATIONS)
     degradation = kinds[number % len(kinds)] if plan.name == "div2k-val" else TRAINING_PRESET

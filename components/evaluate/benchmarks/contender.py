@@ -76,8 +76,8 @@ class Model:
 
     @property
     def identity(self) -> str:
-        """Weights, sampler, seed and steps."""
-        return content_hash(self.restorer.identity, self.seed, self.steps)
+        """Weights, sampler and seed; pictures of further numbers of steps lie beside the others under names of their own."""
+        return content_hash(self.restorer.identity, self.seed)
 
     @property
     def method(self) -> str:

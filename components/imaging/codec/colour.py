@@ -53,6 +53,11 @@ def upright_array(rows: npt.NDArray[Any], source: PIL.Image.Image) -> npt.NDArra
     return rows if turn is None else np.ascontiguousarray(turn(rows))
 
 
+def on_its_side(source: PIL.Image.Image) -> bool:
+    """Whether `upright` exchanges height and width."""
+    return _orientation(source) in (5, 6, 7, 8)
+
+
 def to_srgb(image: PIL.Image.Image) -> PIL.Image.Image:
     """Convert a loaded picture of any mode to RGB in sRGB, transparency on white."""
     image = in_8_bits(image)

@@ -97,13 +97,13 @@ def identify(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> str:
 
 
 def size_px(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> tuple[int, int]:
-    """Height and width by the header alone, before EXIF turns the picture.
+    """Height and width by the header alone, of the upright picture as `decode` gives it.
 
     Raises:
         DecodeError: with one of REASONS.
     """
     with opened(data, limits) as image:
-        return image.height, image.width
+        return (image.width, image.height) if colour.on_its_side(image) else (image.height, image.width)
 
 
 def load_whole(image: PIL.Image.Image, data: bytes, limits: Limits) -> str:

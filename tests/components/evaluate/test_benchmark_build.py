@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from components.errors import SourceError
@@ -111,3 +112,17 @@ def test_an_incomplete_copy_is_named(div2k: Path, tmp_path: Path, break_it: obje
 def test_what_is_distributed_as_it_is_used_is_not_built(div2k: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="nothing to build"):
         build(Plan(name="reallq250"), div2k, tmp_path / "out")
+
+
+def test_a_photo_on_its_side_is_cut_as_it_is_seen(tmp_path: Path) -> None:
+    """Its header says 80x48; upright it is 48 wide, and crops of 48 px may lie anywhere along its height."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    picture = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 80, 3), dtype=np.uint8))
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    picture.save(photos / "turned.png", exif=exif)
+    build(Plan(name="lsdir-val", count=4, side_px=48), photos, tmp_path / "out")
+    for path in (tmp_path / "out" / "hq").iterdir():
+        assert codec.size_px(path.read_bytes()) == (48, 48)
+    assert codec.size_px((photos / "turned.png").read_bytes()) == (80, 48)

@@ -135,3 +135,11 @@ def test_without_truth_metrics_with_a_reference_are_left_out(folder, tmp_path, r
 def test_names_that_stand_for_something_else_are_refused(folder):
     with pytest.raises(SourceError, match="--label"):
         Outputs.of(folder / "lq", "")
+
+
+def test_more_steps_are_measured_beside_what_was_restored_before(folder, tmp_path, restorer):
+    measure(folder, Model("ours/1", restorer, seed=0), tmp_path)
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.glob("work/benchmark-*/*/*/restored.png")}
+    report, _ = measure(folder, Model("ours/1", restorer, seed=0, steps=(2,)), tmp_path)
+    assert steps_method(2) in {cell.method for cell in report.summaries}
+    assert {path: path.stat().st_mtime_ns for path in made} == made
